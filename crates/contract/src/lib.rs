@@ -1,0 +1,18 @@
+//! What the processes say to one another: names and serde types, no IO.
+//!
+//! The page asks the frontend for a rate ([`events`]), the frontend asks a worker for work
+//! ([`Work`]), the worker publishes a [`calculation`] on Redis ([`RedisUrl`]), and the frontend
+//! shows every browser what came of it ([`Stats`]). The watcher shifts that work between two
+//! [`Cluster`]s.
+
+pub mod calculation;
+mod cluster;
+pub mod events;
+mod redis_url;
+mod stats;
+mod work;
+
+pub use cluster::Cluster;
+pub use redis_url::{RedisUrl, RedisUrlError};
+pub use stats::{Failures, Feed, Ledger, Results, Stats};
+pub use work::Work;

@@ -1,0 +1,113 @@
+//! The address of Redis, in the two forms that people write.
+
+use std::{fmt, str::FromStr};
+
+use url::Url;
+
+/// Where Redis is: `host:port`, as the manifests say it, or a `redis://` or `rediss://` URL.
+///
+/// Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(Url);
+
+/// Why a text is not the address of a Redis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("accepted: host:port, redis://host:port or rediss://host:port ({0})")]
+pub struct RedisUrlError(String);
+
+impl RedisUrl {
+    /// The address as a `redis://` or `rediss://` URL, with its password if it has one.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = RedisUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RedisUrlError> {
+        let refuse = |why: &str| RedisUrlError(why.to_owned());
+        let url = if text.contains("://") {
+            Url::parse(text)
+        } else {
+            Url::parse(&format!("redis://{text}"))
+        }
+        .map_err(|error| refuse(&error.to_string()))?;
+
+        if !matches!(url.scheme(), "redis" | "rediss") {
+            return Err(refuse(&format!("{}:// is another protocol", url.scheme())));
+        }
+        if url.host_str().unwrap_or_default().is_empty() {
+            return Err(refuse("there is no host"));
+        }
+        if url.port() == Some(0) {
+            return Err(refuse("port 0 cannot be connected to"));
+        }
+        let database = url.path().trim_start_matches('/');
+        if !database.is_empty() && database.parse::<u32>().is_err() {
+            return Err(refuse("the path is the number of a database, as in redis://host:port/0"));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.clone();
+        if shown.password().is_some() {
+            // Cannot fail: a URL with a password has a host.
+            let _ = shown.set_password(Some("***"));
+        }
+        shown.fmt(f)
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        match (text.parse::<RedisUrl>(), expected) {
+            (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected),
+            (Err(error), Err(part)) => {
+                assert!(error.to_string().contains(part), "{error} does not say {part:?}");
+            }
+            (actual, expected) => panic!("{actual:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn accepts_both_forms() {
+        check("redis-cache-service:6379", Ok("redis://redis-cache-service:6379"));
+        check("127.0.0.1:6379", Ok("redis://127.0.0.1:6379"));
+        check("[::1]:6379", Ok("redis://[::1]:6379"));
+        check("localhost", Ok("redis://localhost"));
+        check("redis://user:secret@host:1/2", Ok("redis://user:secret@host:1/2"));
+        check("rediss://host:6380", Ok("rediss://host:6380"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_redis() {
+        check("", Err("accepted: host:port"));
+        check("http://host:80", Err("http:// is another protocol"));
+        check("host:port", Err("invalid port number"));
+        check("host:65536", Err("invalid port number"));
+        check("host:0", Err("port 0"));
+        check("redis://", Err("there is no host"));
+        check("redis://host/zero", Err("number of a database"));
+    }
+
+    #[test]
+    fn never_shows_its_password() {
+        let url: RedisUrl = "redis://user:secret@host:1".parse().unwrap();
+        assert_eq!(format!("{url} {url:?}"), "redis://user:***@host:1 redis://user:***@host:1");
+    }
+}
