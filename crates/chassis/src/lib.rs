@@ -1,0 +1,50 @@
+//! What makes any process a good pod; no word of the product.
+//!
+//! A program is one call of [`main`]: it reads the settings ([`settings`]), starts the logs
+//! ([`logs`]), and hands over a [`Shutdown`] that follows the signals. A service binds with
+//! [`server::listen`], answers probes with [`probes`], keeps what it depends on connected with
+//! [`link::keep`], and serves with [`server::serve`], all of which have limits.
+
+mod http_url;
+pub mod link;
+pub mod logs;
+pub mod probes;
+pub mod server;
+pub mod settings;
+mod shutdown;
+
+use std::{fmt::Debug, process::ExitCode};
+
+pub use http_url::{HttpUrl, HttpUrlError};
+pub use shutdown::Shutdown;
+
+/// Runs a program: settings, logs, signals, then `service` until it ends.
+///
+/// Anything that goes wrong is one line on standard error: 2 is the exit code of wrong settings, 1
+/// of a service that failed.
+pub fn main<C, F>(service: impl FnOnce(C, Shutdown) -> F) -> ExitCode
+where
+    C: settings::Settings + Debug,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let settings = match settings::read::<C>() {
+        Ok(settings) => settings,
+        Err(stop) => return stop.report(),
+    };
+    logs::start(settings.logs());
+    tracing::info!(?settings, "starting");
+
+    let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async { service(settings, Shutdown::on_signal()?).await })
+    });
+    match result {
+        Ok(()) => {
+            tracing::info!("ended");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            settings::say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

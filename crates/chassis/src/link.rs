@@ -1,0 +1,101 @@
+//! Keeps a dependency connected, however often it goes away.
+
+use std::{convert::Infallible, fmt::Display, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
+
+use crate::probes::Dependency;
+
+/// The first wait after a failed attempt. Each is longer by up to its own length, at random, so that
+/// the processes that lost the same dependency do not all come back in the same instant.
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+
+/// The longest wait before that lengthening, so that service returns within half a second.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// Connects, holds the connection until it is lost, and connects again, for ever.
+///
+/// `hold` is given each connection and returns why it was lost.
+pub async fn keep<C, E: Display>(
+    dependency: Dependency,
+    mut connect: impl AsyncFnMut() -> Result<C, E>,
+    mut hold: impl AsyncFnMut(C) -> E,
+) -> Infallible {
+    let mut waits = backoff();
+    loop {
+        let why = match connect().await {
+            Ok(connection) => {
+                dependency.up();
+                let since = Instant::now();
+                let why = hold(connection).await;
+                // One that is lost as soon as it is made is no better than one that cannot be made.
+                if LONGEST_WAIT < since.elapsed() {
+                    waits = backoff();
+                }
+                why
+            }
+            Err(error) => error,
+        };
+        dependency.down(why);
+        tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+    }
+}
+
+fn backoff() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::pending};
+
+    use super::*;
+    use crate::{Shutdown, probes::Readiness};
+
+    #[tokio::test(start_paused = true)]
+    async fn comes_back_within_half_a_second_of_the_dependency() {
+        let readiness = Readiness::new(Shutdown::new());
+        let dependency = readiness.register("it");
+        let start = Instant::now();
+        let back_at = start + Duration::from_secs(60);
+        let attempts = Cell::new(0_u32);
+
+        let connect = async || {
+            attempts.set(attempts.get() + 1);
+            if Instant::now() < back_at { Err("refused") } else { Ok(Instant::now()) }
+        };
+        let connected_at = Cell::new(start);
+        let hold = async |at| {
+            connected_at.set(at);
+            pending::<&str>().await
+        };
+        let _ =
+            tokio::time::timeout(Duration::from_secs(62), keep(dependency, connect, hold)).await;
+
+        assert!(connected_at.get() - back_at <= Duration::from_millis(500));
+        assert!((120..=250).contains(&attempts.get()), "{} attempts", attempts.get());
+        assert_eq!(readiness.lacks(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_lasts_is_not_a_busy_loop() {
+        let readiness = Readiness::new(Shutdown::new());
+        let attempts = Cell::new(0_u32);
+        let connect = async || {
+            attempts.set(attempts.get() + 1);
+            Ok(())
+        };
+        let hold = async |()| "closed at once";
+        let kept = keep(readiness.register("it"), connect, hold);
+        let _ = tokio::time::timeout(Duration::from_secs(60), kept).await;
+
+        assert!(attempts.get() <= 250, "{} attempts", attempts.get());
+        assert_eq!(readiness.lacks().as_deref(), Some("it: closed at once"));
+    }
+}

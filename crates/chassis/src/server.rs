@@ -1,0 +1,160 @@
+//! An HTTP server with limits: slow clients, idle ones and too many of them cost the others nothing.
+
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::Shutdown;
+
+/// How long the head of a request may take, and a connection stay idle before it.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may leave us unable to write to it.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many connections are open at most; further ones wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 10_240;
+
+/// How long what is in flight may take once the process is to end.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The head of a request, and what is buffered of its body, in bytes.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// Connections that wait to be accepted, kept by the kernel.
+const BACKLOG: u32 = 1024;
+
+/// Listens on a port of every address of this machine, or a free port if it is 0.
+///
+/// # Errors
+/// Names `variable`, the setting that chose the port.
+pub fn listen(variable: &str, port: u16) -> anyhow::Result<TcpListener> {
+    // `::` takes both families where there are both; some machines have only one.
+    bind(SocketAddr::from(([0_u16; 8], port)))
+        .or_else(|_| bind(SocketAddr::from(([0_u8; 4], port))))
+        .with_context(|| cannot_listen(variable, port))
+}
+
+/// Listens on a port that only this machine can reach, or a free port if it is 0.
+///
+/// # Errors
+/// Names `variable`, the setting that chose the port.
+pub fn listen_locally(variable: &str, port: u16) -> anyhow::Result<TcpListener> {
+    bind(SocketAddr::from(([127, 0, 0, 1], port))).with_context(|| cannot_listen(variable, port))
+}
+
+fn cannot_listen(variable: &str, port: u16) -> String {
+    format!("cannot listen on port {port}; {variable} chooses another")
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves HTTP/1.1 until the shutdown, then answers what is in flight, for at most [`DRAIN_TIMEOUT`].
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    let router = router.layer(CatchPanicLayer::new());
+    let connections = Connections {
+        http: http(),
+        service: TowerToHyperService::new(router),
+        permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        open: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+    };
+    tokio::select! {
+        never = connections.accept(&listener) => match never {},
+        () = shutdown.stopping() => drop(listener),
+    }
+    connections.open.close();
+    if timeout(DRAIN_TIMEOUT, connections.open.wait()).await.is_err() {
+        tracing::warn!(timeout = ?DRAIN_TIMEOUT, "cut off requests that were still in flight");
+    }
+}
+
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_BUFFER);
+    http
+}
+
+struct Connections {
+    http: http1::Builder,
+    service: TowerToHyperService<Router>,
+    permits: Arc<Semaphore>,
+    open: TaskTracker,
+    shutdown: Shutdown,
+}
+
+impl Connections {
+    async fn accept(&self, listener: &TcpListener) -> Infallible {
+        let mut failing = false;
+        loop {
+            // Never closed, so never an error.
+            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            match (listener.accept().await, permit) {
+                (Ok((stream, _)), Ok(permit)) => {
+                    failing = false;
+                    self.spawn(stream, permit);
+                }
+                (Err(error), _) if is_the_clients(&error) => {}
+                (Err(error), _) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "cannot accept connections, trying again");
+                    }
+                    // Most likely out of file descriptors: some will be closed.
+                    sleep(Duration::from_millis(100)).await;
+                }
+                (Ok(_), Err(_)) => {}
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        // Answers are small and awaited: none should wait to be joined by the next one.
+        let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let connection = self
+            .http
+            .serve_connection(TokioIo::new(Box::pin(stream)), self.service.clone())
+            .with_upgrades();
+        let shutdown = self.shutdown.clone();
+        self.open.spawn(async move {
+            let mut connection = pin!(connection);
+            let result = tokio::select! {
+                result = connection.as_mut() => result,
+                () = shutdown.stopping() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            // A connection that breaks is the client's affair; its requests were counted as they came.
+            if let Err(error) = result {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
