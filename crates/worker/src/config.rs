@@ -1,0 +1,98 @@
+//! The worker's settings.
+
+use bytesize::ByteSize;
+use chassis::{logs::LogSettings, settings::Settings};
+use clap::{Args, Parser};
+use contract::RedisUrl;
+
+/// Hashes the string of each `POST /`, and publishes it on the Redis channel `calculation`
+#[derive(Clone, Debug, Parser)]
+#[command(name = "worker", version)]
+pub struct Config {
+    /// Port to listen on, for work and probes; 0 is a free one
+    #[arg(long, env = "PORT", default_value_t = 8081)]
+    pub port: u16,
+
+    /// Redis 6 or later: host:port, redis://host:port or rediss://host:port
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: RedisUrl,
+
+    /// What is written before each hash: up to 64 visible ASCII characters, such as bursty-
+    #[arg(long, env = "PREFIX", default_value = "", value_parser = prefix)]
+    pub prefix: String,
+
+    /// What it computes, and for whom.
+    #[command(flatten)]
+    pub calculation: CalculationSettings,
+
+    /// How it logs.
+    #[command(flatten)]
+    pub logs: LogSettings,
+}
+
+/// The settings that are the same for the workers of every cluster.
+#[derive(Clone, Debug, Args)]
+pub struct CalculationSettings {
+    /// Times that SHA-256 is applied, 1 to 1000000: what one request costs
+    #[arg(long, env = "ROUNDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
+
+    /// Largest body that is read, from 1B to 16MiB
+    #[arg(long, env = "MAX_BODY", default_value = "100KiB", value_parser = max_body)]
+    pub max_body: ByteSize,
+}
+
+impl Settings for Config {
+    fn logs(&self) -> &LogSettings {
+        &self.logs
+    }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    // It is repeated in a header, where nothing else is allowed.
+    if text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("accepted: up to 64 visible ASCII characters, without spaces".to_owned())
+    }
+}
+
+fn max_body(text: &str) -> Result<ByteSize, String> {
+    text.parse()
+        .ok()
+        .filter(|size| (ByteSize::b(1)..=ByteSize::mib(16)).contains(size))
+        .ok_or_else(|| "accepted: a size from 1B to 16MiB, such as 100KiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::settings::from_arguments;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(argument: &str, expected: &str) {
+        let line = from_arguments::<Config>(&["--redis-url=localhost:6379", argument]).unwrap_err();
+        assert!(line.contains(expected), "{line} does not say {expected:?}");
+    }
+
+    #[test]
+    fn wrong_settings_name_their_variable() {
+        let line = from_arguments::<Config>(&[]).unwrap_err();
+        assert!(line.contains("REDIS_URL is missing"), "{line}");
+        check("--port=x", "PORT: \"x\"");
+        check("--rounds=0", "ROUNDS: \"0\"");
+        check("--rounds=1000001", "ROUNDS: \"1000001\"");
+        check("--max-body=0", "MAX_BODY: \"0\"");
+        check("--max-body=1GiB", "MAX_BODY: \"1GiB\"");
+        check("--prefix=a b", "PREFIX: \"a b\"");
+        check("--prefix=é", "PREFIX: \"é\"");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_manifests() {
+        let config = from_arguments::<Config>(&["--redis-url=redis-cache-service:6379"]).unwrap();
+        assert_eq!((config.port, config.prefix.as_str(), config.calculation.rounds), (8081, "", 1));
+        assert_eq!(config.calculation.max_body, ByteSize::kib(100));
+    }
+}

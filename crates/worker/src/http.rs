@@ -1,0 +1,191 @@
+//! The worker's HTTP side: what it accepts, and how it says no.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{
+        HeaderName, HeaderValue, Method, StatusCode,
+        header::{self, HeaderMap},
+    },
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chassis::probes::{self, Readiness};
+use contract::{Work, calculation};
+use http_body_util::LengthLimitError;
+use mime::Mime;
+use prometheus_client::registry::Registry;
+use tokio::time::timeout;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+use crate::{
+    announce::{Announcer, Failure},
+    config::Config,
+    hash,
+    metrics::{Metrics, RequestLabels},
+};
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of an error of the JSON parser is repeated: it may hold what the client sent.
+const MAX_ERROR: usize = 200;
+
+/// What every request handler may use.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    announcer: Announcer,
+    prefix: String,
+    rounds: u32,
+    max_body: usize,
+    metrics: Arc<Metrics>,
+}
+
+impl App {
+    pub(crate) fn new(config: &Config, announcer: Announcer, metrics: Arc<Metrics>) -> Self {
+        let max_body = usize::try_from(config.calculation.max_body.as_u64()).unwrap_or(usize::MAX);
+        let rounds = config.calculation.rounds;
+        Self(Arc::new(Inner {
+            announcer,
+            prefix: config.prefix.clone(),
+            rounds,
+            max_body,
+            metrics,
+        }))
+    }
+}
+
+/// Everything that the worker answers.
+pub(crate) fn router(app: App, readiness: Readiness, registry: Arc<Registry>) -> Router {
+    // Any page may have its strings hashed, as it could with the original.
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([HeaderName::from_static(calculation::HEADER)]);
+    Router::new()
+        .route("/", get(async || "ok").post(calculate))
+        .merge(probes::router(readiness, registry))
+        .layer(cors)
+        .layer(map_response(without_content))
+        .with_state(app)
+}
+
+/// Makes the answer to a preflight 204, as the original's was; no other answer names its methods.
+async fn without_content(mut response: Response) -> Response {
+    if response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_METHODS) {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
+}
+
+async fn calculate(State(App(app)): State<App>, request: Request) -> Response {
+    let response = match answer(&app, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    };
+    let code = response.status().as_u16();
+    app.metrics.requests.get_or_create(&RequestLabels { code }).inc();
+    response
+}
+
+async fn answer(app: &Inner, request: Request) -> Result<Response, Error> {
+    let (head, body) = request.into_parts();
+    check_is_json(&head.headers)?;
+    let body = read(body, &head.headers, app.max_body).await?;
+    let text = std::str::from_utf8(&body).map_err(|error| Error::Malformed(error.to_string()))?;
+    let work: Work<'_> =
+        serde_json::from_str(text).map_err(|error| Error::Malformed(error.to_string()))?;
+
+    let calculation = hash::calculation(&app.prefix, app.rounds, &work.text);
+    app.announcer.publish(&calculation).await?;
+    Ok(([(calculation::HEADER, calculation)], "OK").into_response())
+}
+
+fn check_is_json(headers: &HeaderMap) -> Result<(), Error> {
+    let header = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
+    let mime: Option<Mime> = content_type.parse().ok();
+    let is_json = mime.as_ref().is_some_and(|mime| {
+        let subtype = mime.suffix().unwrap_or_else(|| mime.subtype());
+        let charset = mime.get_param(mime::CHARSET);
+        mime.type_() == mime::APPLICATION
+            && subtype == mime::JSON
+            && charset.is_none_or(|charset| charset == mime::UTF_8)
+    });
+    if !is_json {
+        return Err(Error::ContentType(content_type.to_owned()));
+    }
+    match header(header::CONTENT_ENCODING) {
+        None | Some("identity") => Ok(()),
+        Some(encoding) => Err(Error::ContentEncoding(encoding.to_owned())),
+    }
+}
+
+async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Error> {
+    // A body that says that it is too large is not read at all.
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| limit < length) {
+        return Err(Error::TooLarge(limit));
+    }
+    match timeout(BODY_TIMEOUT, to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_length_limit(&error) => Err(Error::TooLarge(limit)),
+        Ok(Err(error)) => Err(Error::Malformed(error.to_string())),
+        Err(_) => Err(Error::Slow),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
+}
+
+/// Why a request was not answered with 200.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("body: {0}; accepted: {{\"str\": \"<text>\"}}")]
+    Malformed(String),
+    #[error("content-type: {0:?} is not accepted; accepted: application/json, in UTF-8")]
+    ContentType(String),
+    #[error("content-encoding: {0:?} is not accepted; accepted: none")]
+    ContentEncoding(String),
+    #[error("body: too large; accepted: up to {0} bytes")]
+    TooLarge(usize),
+    #[error("body: not there within {BODY_TIMEOUT:?}")]
+    Slow,
+    #[error("{0}; try again")]
+    Unpublished(#[from] Failure),
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Unpublished(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut line: String = self.to_string().chars().take(MAX_ERROR).collect();
+        line.push('\n');
+        let mut response = (status, line).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Unpublished(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // What is left of the body is not read, so no further request can be.
+            Self::TooLarge(_) | Self::Slow => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

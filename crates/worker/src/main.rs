@@ -1,0 +1,10 @@
+//! The worker: hashes what it is asked, then announces it on Redis.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::main(|config: worker::Config, shutdown| async move {
+        let listener = chassis::server::listen("PORT", config.port)?;
+        worker::run(config, listener, shutdown).await
+    })
+}

@@ -1,0 +1,78 @@
+//! What the worker counts.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The worker's metrics; their help texts are in [`Metrics::new`].
+pub(crate) struct Metrics {
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) publish_failures: Family<FailureLabels, Counter>,
+    pub(crate) without_subscriber: Counter,
+    pub(crate) redis_connections: Counter,
+    pub(crate) redis_connected: Gauge,
+}
+
+/// How a request for work was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub(crate) code: u16,
+}
+
+/// Why a calculation was not published.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FailureLabels {
+    pub(crate) reason: Reason,
+}
+
+/// The kinds of failure to publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Reason {
+    /// There was no connection to Redis.
+    NotConnected,
+    /// Redis did not answer in time.
+    Timeout,
+    /// The connection ended before Redis answered.
+    Lost,
+    /// Redis answered with an error.
+    Refused,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            publish_failures: Family::default(),
+            without_subscriber: Counter::default(),
+            redis_connections: Counter::default(),
+            redis_connected: Gauge::default(),
+        };
+        let Self {
+            requests,
+            publish_failures,
+            without_subscriber,
+            redis_connections,
+            redis_connected,
+        } = &metrics;
+        registry.register("requests", "Requests for work answered, by status", requests.clone());
+        registry.register(
+            "publish_failures",
+            "Calculations that Redis did not take, by reason",
+            publish_failures.clone(),
+        );
+        registry.register(
+            "published_without_subscriber",
+            "Calculations that Redis took although nobody was listening",
+            without_subscriber.clone(),
+        );
+        registry.register(
+            "redis_connections",
+            "Connections made to Redis",
+            redis_connections.clone(),
+        );
+        registry.register("redis_connected", "1 while Redis is connected", redis_connected.clone());
+        metrics
+    }
+}
