@@ -1,0 +1,134 @@
+//! Fetches the page's libraries from npm and writes `assets.rs`, which embeds them.
+//!
+//! Where there is no npm, or it cannot reach its registry, `assets.rs` holds none of them and the page
+//! links the same versions from a public CDN, with the same integrity hashes.
+
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use sha2::{Digest as _, Sha256, Sha384};
+
+/// What the page takes from a package: its file, and the hash that browsers check on a CDN's copy.
+///
+/// The hash is `openssl dgst -sha384 -binary FILE | base64`.
+struct Library {
+    package: &'static str,
+    file: &'static str,
+    integrity: &'static str,
+}
+
+const LIBRARIES: [Library; 2] = [
+    Library {
+        package: "bootstrap",
+        file: "dist/css/bootstrap.min.css",
+        integrity: "sha384-yEPZ7jP9S0QKiUQ0m3jjsO4ProIW7wvR9gXkI7JOGa2XVsw53Yke2bsdkBbjmmiX",
+    },
+    Library {
+        package: "socket.io-client",
+        file: "dist/socket.io.min.js",
+        integrity: "sha384-fBrXvbDtHoeKWJ/hcA6M+YGueiDW+h45I7V6F2kD1S8bOkrF9rZYPLVkCR6BLR/1",
+    },
+];
+
+/// Ours: embedded in any case.
+const OWN: [&str; 2] = ["page.css", "page.js"];
+
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to a build script by its environment")]
+fn main() -> Result<(), Box<dyn Error>> {
+    for watched in ["build.rs", "web/package.json", "web/package-lock.json", "web/.npmrc"] {
+        println!("cargo::rerun-if-changed={watched}");
+    }
+    let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("web");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let fetched = fetch(&web, &out.join("npm"));
+    if let Err(why) = &fetched {
+        println!("cargo::warning=the page will need the internet to be shown: {why}");
+    }
+
+    let mut code =
+        String::from("/// Every asset of the page.\npub(crate) const ASSETS: &[Asset] = &[\n");
+    for file in OWN {
+        println!("cargo::rerun-if-changed=web/{file}");
+        let path = web.join(file);
+        let hash = short_hash(&fs::read(&path)?);
+        writeln!(code, "    {},", asset(file, &hash, Some(&path), "None"))?;
+    }
+    let versions = fs::read_to_string(web.join("package.json"))?;
+    for Library { package, file, integrity } in LIBRARIES {
+        let name = Path::new(file)
+            .file_name()
+            .and_then(|it| it.to_str())
+            .ok_or("a file without a name")?;
+        let embedded = fetched.as_ref().ok().map(|modules| modules.join(package).join(file));
+        if let Some(path) = &embedded {
+            check(path, integrity)?;
+        }
+        let version = version(&versions, package)?;
+        let url = format!("https://cdn.jsdelivr.net/npm/{package}@{version}/{file}");
+        let cdn = format!("Some(Cdn {{ url: {url:?}, integrity: {integrity:?} }})");
+        let hash = short_hash(integrity.as_bytes());
+        writeln!(code, "    {},", asset(name, &hash, embedded.as_deref(), &cdn))?;
+    }
+    code.push_str("];\n");
+    fs::write(out.join("assets.rs"), code)?;
+    Ok(())
+}
+
+/// An `Asset`, as Rust writes it.
+fn asset(name: &str, hash: &str, embedded: Option<&Path>, cdn: &str) -> String {
+    let embedded = match embedded {
+        Some(path) => format!("Some(include_bytes!({path:?}))"),
+        None => "None".to_owned(),
+    };
+    format!("Asset {{ name: {name:?}, hash: {hash:?}, embedded: {embedded}, cdn: {cdn} }}")
+}
+
+/// Installs what the lock file names into a folder of the build's own; returns its `node_modules`.
+fn fetch(web: &Path, into: &Path) -> Result<PathBuf, String> {
+    fs::create_dir_all(into).map_err(|error| error.to_string())?;
+    for file in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(web.join(file), into.join(file)).map_err(|error| format!("{file}: {error}"))?;
+    }
+    let npm = Command::new("npm").arg("ci").current_dir(into).output();
+    let npm = npm.map_err(|error| format!("npm cannot be run: {error}"))?;
+    if npm.status.success() {
+        Ok(into.join("node_modules"))
+    } else {
+        let said = String::from_utf8_lossy(&npm.stderr);
+        let why = said.lines().find(|line| line.contains("error")).unwrap_or("it does not say why");
+        Err(format!("npm ci failed: {why}"))
+    }
+}
+
+fn check(path: &Path, integrity: &str) -> Result<(), Box<dyn Error>> {
+    let hash = format!("sha384-{}", BASE64_STANDARD.encode(Sha384::digest(fs::read(path)?)));
+    if hash == integrity {
+        Ok(())
+    } else {
+        Err(format!("{} has the integrity {hash}, build.rs says {integrity}", path.display())
+            .into())
+    }
+}
+
+/// Enough of a hash to tell one version of an asset from another.
+fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .take(6)
+        .fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+}
+
+/// The version of a package in `package.json`, where each dependency has a line of its own.
+fn version(package_json: &str, package: &str) -> Result<String, String> {
+    let key = format!("\"{package}\":");
+    let line = package_json.lines().map(str::trim).find_map(|line| line.strip_prefix(key.as_str()));
+    let version = line.map(|line| line.trim_matches([' ', ',', '"']).to_owned());
+    version.ok_or_else(|| format!("package.json does not name {package}"))
+}

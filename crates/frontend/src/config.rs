@@ -1,0 +1,79 @@
+//! The frontend's settings.
+
+use chassis::{HttpUrl, logs::LogSettings, settings::Settings};
+use clap::{Args, Parser};
+use contract::RedisUrl;
+
+/// Shows the page, sends the workers strings at the rate that it asks for, and streams the results
+#[derive(Clone, Debug, Parser)]
+#[command(name = "frontend", version)]
+pub struct Config {
+    /// Port to listen on, for the page and probes; 0 is a free one
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
+
+    /// Where the worker is: http://host:port, with or without a path (TLS is the mesh's affair)
+    #[arg(long, env = "PROCESSOR_URL", hide_env_values = true, value_parser = processor_url)]
+    pub processor_url: HttpUrl,
+
+    /// Redis 6 or later: host:port, redis://host:port or rediss://host:port
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: RedisUrl,
+
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadSettings,
+
+    /// How it logs.
+    #[command(flatten)]
+    pub logs: LogSettings,
+}
+
+/// Settings of the load.
+#[derive(Clone, Debug, Args)]
+pub struct LoadSettings {
+    /// Highest rate that a visitor may ask for, in requests per second, 1 to 10000
+    #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_rate: u32,
+}
+
+impl Settings for Config {
+    fn logs(&self) -> &LogSettings {
+        &self.logs
+    }
+}
+
+fn processor_url(text: &str) -> Result<HttpUrl, String> {
+    let url: HttpUrl = text.parse().map_err(|error| format!("{error}"))?;
+    match url.url().scheme() {
+        "http" => Ok(url),
+        _ => Err("accepted: http://host:port, with or without a path (TLS is the mesh's affair)"
+            .to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::settings::from_arguments;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &[&str], expected: &str) {
+        let line = from_arguments::<Config>(arguments).unwrap_err();
+        assert!(line.contains(expected), "{line} does not say {expected:?}");
+    }
+
+    #[test]
+    fn wrong_settings_name_their_variable() {
+        let (processor, redis) =
+            ("--processor-url=http://worker-service", "--redis-url=redis:6379");
+        check(&[], "PROCESSOR_URL, REDIS_URL is missing");
+        check(&[processor], "REDIS_URL is missing");
+        check(&["--processor-url=https://worker", redis], "PROCESSOR_URL: \"https://worker\"");
+        check(&["--processor-url=worker", redis], "PROCESSOR_URL: \"worker\"");
+        check(&[processor, "--redis-url=:"], "REDIS_URL: \":\"");
+        check(&[processor, redis, "--max-rate=0"], "MAX_RATE: \"0\"");
+        check(&[processor, redis, "--max-rate=10001"], "MAX_RATE: \"10001\"");
+    }
+}

@@ -1,0 +1,141 @@
+//! The live feed: subscribes to the calculations on Redis, and subscribes again whenever it must.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chassis::{link, probes::Dependency};
+use contract::{RedisUrl, calculation::CHANNEL};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue as _, IntoConnectionInfo as _,
+    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, aio::MultiplexedConnection,
+};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+
+/// How many calculations may wait to be read. More are dropped and counted.
+const MAX_WAITING: usize = 4096;
+
+/// The largest message that is passed on, in bytes: a calculation is 44 and its prefix.
+const MAX_MESSAGE: usize = 1024;
+
+/// How long connecting and subscribing may take, each.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a silent connection is tried, and how long Redis may take to answer.
+const PING_EVERY: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Calculations as they come.
+pub(crate) struct Feed {
+    pub(crate) messages: mpsc::Receiver<String>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// How many messages were dropped since this was last asked.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Returns the feed, and the task that keeps it subscribed.
+///
+/// # Errors
+/// When the address makes no sense to the client.
+pub(crate) fn feed(
+    redis_url: &RedisUrl,
+    dependency: Dependency,
+) -> anyhow::Result<(Feed, impl Future<Output = Infallible>)> {
+    // Only the third version of the protocol has messages and answers on one connection.
+    let info = redis_url.as_str().into_connection_info()?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let client = Client::open(info.set_redis_settings(settings))?;
+
+    let (messages, receiver) = mpsc::channel(MAX_WAITING);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let inbox = Inbox { messages, dropped: Arc::clone(&dropped) };
+    let keep_subscribed = link::keep(
+        dependency,
+        async move || subscribe(&client, inbox.clone()).await,
+        async |(connection, ended)| until_lost(connection, ended).await,
+    );
+    Ok((Feed { messages: receiver, dropped }, keep_subscribed))
+}
+
+/// Where messages go as they arrive.
+#[derive(Clone)]
+struct Inbox {
+    messages: mpsc::Sender<String>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Inbox {
+    fn put(&self, push: PushInfo) {
+        // The channel's name, which is known, then the message.
+        let message = push.data.into_iter().nth(1).map(Vec::<u8>::from_redis_value);
+        let message = match message {
+            Some(Ok(bytes)) if bytes.len() <= MAX_MESSAGE => {
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            _ => return self.drop_one(),
+        };
+        if self.messages.try_send(message).is_err() {
+            self.drop_one();
+        }
+    }
+
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn subscribe(
+    client: &Client,
+    inbox: Inbox,
+) -> RedisResult<(MultiplexedConnection, mpsc::Receiver<()>)> {
+    let (end, ended) = mpsc::channel(1);
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(CONNECT_TIMEOUT))
+        .set_push_sender(move |push: PushInfo| match push.kind {
+            PushKind::Disconnection => end.try_send(()),
+            PushKind::Message => {
+                inbox.put(push);
+                Ok(())
+            }
+            _ => Ok(()),
+        });
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    connection.subscribe(CHANNEL).await?;
+    Ok((connection, ended))
+}
+
+/// Waits until the connection has ended or Redis no longer answers; returns which.
+async fn until_lost(
+    mut connection: MultiplexedConnection,
+    mut ended: mpsc::Receiver<()>,
+) -> RedisError {
+    let silent = async {
+        loop {
+            sleep(PING_EVERY).await;
+            let ping = redis::cmd("PING");
+            match timeout(PING_TIMEOUT, ping.query_async::<()>(&mut connection)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error,
+                Err(_) => return RedisError::from((ErrorKind::Io, "it has fallen silent")),
+            }
+        }
+    };
+    tokio::select! {
+        _ = ended.recv() => RedisError::from((ErrorKind::Io, "the connection has ended")),
+        why = silent => why,
+    }
+}

@@ -1,0 +1,66 @@
+//! The frontend: the page, the live feed, the load.
+//!
+//! [`socket`] takes the rate that a visitor asks for to [`control`]; [`load`] sends the requests that
+//! the [`schedule`] says are due through the [`processor`]; [`feed`] hears of the results, and
+//! [`stream`] shows them to every browser. [`tally`] counts all of it.
+
+mod config;
+mod control;
+mod feed;
+mod http;
+mod load;
+mod metrics;
+mod page;
+mod processor;
+mod rate;
+mod sampler;
+mod schedule;
+mod socket;
+mod stream;
+mod tally;
+
+use std::sync::Arc;
+
+use chassis::{Shutdown, probes::Readiness};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+pub use config::{Config, LoadSettings};
+
+/// Serves until the shutdown, then waits for what is in flight.
+///
+/// # Errors
+/// When the settings name an address that cannot be one. A Redis or a worker that is away is no error:
+/// the page says so.
+pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    let max_rate = config.load.max_rate;
+    let control = control::Control::new();
+    let tally = load::SharedTally::default();
+    let processor = processor::Processor::new(&config.processor_url)?;
+    // Not a part of the probe's readiness: without Redis, the page is there to say so.
+    let redis = Readiness::new(shutdown.clone()).register("redis");
+    let (feed, keep_subscribed) = feed::feed(&config.redis_url, redis.clone())?;
+    let (sockets, browsers) = socket::browsers(control.clone(), max_rate);
+
+    let mut registry = Registry::with_prefix("frontend");
+    let metrics = metrics::Metrics { tally: tally.clone(), control: control.clone() };
+    registry.register_collector(Box::new(metrics));
+    let readiness = Readiness::new(shutdown.clone());
+    let router = http::router(max_rate, sockets, readiness, Arc::new(registry))?;
+
+    tracing::info!(address = %listener.local_addr()?, max_rate, "frontend is listening");
+    let until_shutdown = async {
+        tokio::join!(
+            chassis::server::serve(listener, router, shutdown.clone()),
+            load::run(processor, control.clone(), tally.clone(), shutdown.clone()),
+        )
+    };
+    tokio::select! {
+        ((), ()) = until_shutdown => Ok(()),
+        never = keep_subscribed => match never {},
+        never = stream::relay(feed, browsers.clone(), tally.clone()) => match never {},
+        never = stream::report(browsers.clone(), control.clone(), tally.clone(), redis) => match never {},
+        never = control.clone().stop_when_unwatched() => match never {},
+        never = browsers.leave_on(shutdown.clone()) => match never {},
+    }
+}

@@ -1,0 +1,88 @@
+//! The tally, as Prometheus reads it.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+
+use crate::{control::Control, load::SharedTally};
+
+/// Reads the tally and the control whenever it is asked.
+pub(crate) struct Metrics {
+    pub(crate) tally: SharedTally,
+    pub(crate) control: Control,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (ledger, results) = {
+            let tally = self.tally.lock();
+            (tally.ledger(), tally.results())
+        };
+        let failed = ledger.failed;
+        let gauges = [
+            (
+                "asked_rate",
+                "The rate in force, in requests per second",
+                self.control.rate().per_second(),
+            ),
+            ("viewers", "Browsers that are watching", self.control.viewers() as f64),
+            ("requests_in_flight", "Requests that wait for their answer", ledger.in_flight as f64),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(gauge)?;
+        }
+        let slots = [("sent", ledger.sent), ("missed", ledger.missed), ("shed", ledger.shed)];
+        counters(&mut encoder, "slots", "Slots of the schedule, by outcome", "outcome", slots)?;
+        let requests = [
+            ("answered", ledger.answered),
+            ("connect", failed.connect),
+            ("timeout", failed.timeout),
+            ("reset", failed.reset),
+            ("unavailable", failed.unavailable),
+            ("server_error", failed.server_error),
+            ("refused", failed.refused),
+        ];
+        counters(
+            &mut encoder,
+            "requests",
+            "Requests that have ended, by result",
+            "result",
+            requests,
+        )?;
+        let by_prefix = results.by_prefix.iter().map(|(prefix, count)| (prefix.as_str(), *count));
+        counters(
+            &mut encoder,
+            "results",
+            "Calculations seen on Redis, by prefix",
+            "prefix",
+            by_prefix,
+        )?;
+        let lost = [("unshown", results.unshown), ("dropped", results.dropped)];
+        counters(&mut encoder, "results_lost", "Calculations left out, by reason", "reason", lost)
+    }
+}
+
+fn counters<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    counts: impl IntoIterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (value, count) in counts {
+        ConstCounter::new(count).encode(family.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
+}

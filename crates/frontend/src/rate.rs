@@ -1,0 +1,110 @@
+//! The rate of the load, and what a visitor may ask for.
+
+use serde_json::Value;
+
+/// Thousandths of a request per second: whole numbers, so that a schedule made of them never drifts.
+const UNIT: f64 = 1000.0;
+
+/// A rate of requests, to the thousandth of a request per second. Zero is no load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rate(u32);
+
+impl Rate {
+    /// No load.
+    pub(crate) const ZERO: Self = Self(0);
+
+    /// Reads what a visitor asks for: `{"freq": 20}` or `{"freq": "20"}`, from 0 to `max` requests per
+    /// second. The error says what is accepted.
+    pub(crate) fn asked(payload: &Value, max: u32) -> Result<Self, String> {
+        let asked = payload.get("freq");
+        let number = match asked {
+            Some(Value::Number(number)) => number.as_f64(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let millis = number.map(|number| number * UNIT);
+        match millis {
+            Some(0.0) => Ok(Self::ZERO),
+            Some(millis) if 1.0 <= millis && millis <= f64::from(max) * UNIT => {
+                // In range, so neither truncated nor negative.
+                Ok(Self(millis.round() as u32))
+            }
+            _ => Err(refusal(asked, max)),
+        }
+    }
+
+    /// In thousandths of a request per second.
+    pub(crate) fn millis(self) -> u32 {
+        self.0
+    }
+
+    /// In requests per second.
+    pub(crate) fn per_second(self) -> f64 {
+        f64::from(self.0) / UNIT
+    }
+}
+
+fn refusal(asked: Option<&Value>, max: u32) -> String {
+    let what = match asked {
+        None | Some(Value::Null) => "it is missing".to_owned(),
+        Some(Value::String(text)) if text.trim().is_empty() => "it is empty".to_owned(),
+        Some(other) => {
+            // As much of it as a sentence can hold.
+            let text: String = other.to_string().chars().take(40).collect();
+            format!("{text} is not accepted")
+        }
+    };
+    format!("freq: {what}; accepted: 0 to stop, or 0.001 to {max} requests per second")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(payload: Value, expected: Result<u32, &str>) {
+        match (Rate::asked(&payload, 1000), expected) {
+            (Ok(rate), Ok(millis)) => assert_eq!(rate.millis(), millis),
+            (Err(error), Err(part)) => {
+                assert!(error.contains(part), "{error} does not say {part:?}");
+                assert!(error.contains("accepted: 0 to stop, or 0.001 to 1000"), "{error}");
+            }
+            (actual, expected) => panic!("{actual:?} instead of {expected:?} for {payload}"),
+        }
+    }
+
+    #[test]
+    fn accepts_numbers_and_texts_of_numbers() {
+        check(json!({"freq": 20}), Ok(20_000));
+        check(json!({"freq": "20"}), Ok(20_000));
+        check(json!({"freq": 2.5}), Ok(2_500));
+        check(json!({"freq": " 2.5 "}), Ok(2_500));
+        check(json!({"freq": 0.001}), Ok(1));
+        check(json!({"freq": 1000}), Ok(1_000_000));
+        check(json!({"freq": 0}), Ok(0));
+        check(json!({"freq": "0"}), Ok(0));
+        check(json!({"freq": -0.0}), Ok(0));
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        check(json!({"freq": -1}), Err("-1 is not accepted"));
+        check(json!({"freq": 1000.001}), Err("1000.001 is not accepted"));
+        check(json!({"freq": 1e300}), Err("is not accepted"));
+        check(json!({"freq": 0.0001}), Err("0.0001 is not accepted"));
+        check(json!({"freq": "abc"}), Err("\"abc\" is not accepted"));
+        check(json!({"freq": "5abc"}), Err("is not accepted"));
+        check(json!({"freq": "0x10"}), Err("is not accepted"));
+        check(json!({"freq": "NaN"}), Err("is not accepted"));
+        check(json!({"freq": "inf"}), Err("is not accepted"));
+        check(json!({"freq": ""}), Err("it is empty"));
+        check(json!({"freq": null}), Err("it is missing"));
+        check(json!({"freq": true}), Err("is not accepted"));
+        check(json!({"freq": [5]}), Err("is not accepted"));
+        check(json!({}), Err("it is missing"));
+        check(json!(5), Err("it is missing"));
+        check(json!(null), Err("it is missing"));
+    }
+}

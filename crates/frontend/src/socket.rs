@@ -1,0 +1,101 @@
+//! The socket.io side: what browsers may say, and what they are told.
+
+use std::{convert::Infallible, time::Duration};
+
+use contract::{Stats, events};
+use serde::Serialize;
+use serde_json::Value;
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, SocketRef, TryData},
+    layer::SocketIoLayer,
+};
+
+use crate::{control::Control, rate::Rate};
+
+/// The largest thing that a browser may say, in bytes. Asking for a rate takes some thirty.
+const MAX_PAYLOAD: usize = 4096;
+
+/// How many packets may wait for a slow browser. Further ones are lost to it, and to nobody else.
+const MAX_WAITING: usize = 512;
+
+/// How many may watch at once.
+const MAX_VIEWERS: usize = 1000;
+
+/// How often a silent browser is tried, and how long it may take to answer.
+const PING_EVERY: Duration = Duration::from_secs(25);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Speaks to all browsers. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Browsers(SocketIo);
+
+/// Returns the layer that answers `/socket.io/`, and the way to speak to all who are connected.
+pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Browsers) {
+    let (layer, io) = SocketIo::builder()
+        .max_payload(MAX_PAYLOAD as u64)
+        .ws_max_message_size(MAX_PAYLOAD)
+        .ws_max_frame_size(MAX_PAYLOAD)
+        .max_buffer_size(MAX_WAITING)
+        .ping_interval(PING_EVERY)
+        .ping_timeout(PING_TIMEOUT)
+        .build_layer();
+    io.ns("/", async move |socket: SocketRef| welcome(&socket, &control, max_rate));
+    (layer, Browsers(io))
+}
+
+fn welcome(socket: &SocketRef, control: &Control, max_rate: u32) {
+    if !control.enter(MAX_VIEWERS) {
+        let _ = socket.emit(events::REFUSED, &format!("{MAX_VIEWERS} are watching already"));
+        let _ = socket.clone().disconnect();
+        return;
+    }
+    let leaving = control.clone();
+    socket.on_disconnect(async move || leaving.leave());
+    let control = control.clone();
+    socket.on(
+        events::FREQUENCY,
+        async move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
+            let answer = match Rate::asked(&payload.unwrap_or_default(), max_rate) {
+                Ok(rate) => {
+                    control.set_rate(rate);
+                    events::Answer::Accepted { freq: rate.per_second() }
+                }
+                Err(error) => {
+                    // For clients that ask for no acknowledgement.
+                    let _ = socket.emit(events::REFUSED, &error);
+                    events::Answer::Refused { error }
+                }
+            };
+            // Fails only when the browser has gone.
+            let _ = ack.send(&answer);
+        },
+    );
+}
+
+impl Browsers {
+    /// Shows a calculation to everybody.
+    pub(crate) async fn show(&self, calculation: &str) {
+        self.emit(events::CALCULATION, calculation).await;
+    }
+
+    /// Tells everybody how things stand.
+    pub(crate) async fn tell(&self, stats: &Stats) {
+        self.emit(events::STATS, stats).await;
+    }
+
+    async fn emit<T: Serialize + ?Sized>(&self, event: &str, argument: &T) {
+        // None once goodbye has been said.
+        if let Some(everybody) = self.0.of("/") {
+            // An error means that some browser is too slow: it lost this one, the others did not.
+            let _ = everybody.emit(event, argument).await;
+        }
+    }
+
+    /// Waits for the shutdown, then says goodbye to everybody.
+    pub(crate) async fn leave_on(self, shutdown: chassis::Shutdown) -> Infallible {
+        shutdown.stopping().await;
+        self.0.close().await;
+        std::future::pending().await
+    }
+}
