@@ -1,0 +1,45 @@
+//! What the demo says when it has started.
+
+use std::path::Path;
+
+use crate::{Addresses, Config};
+
+/// Where each part listens, and what to do next.
+pub(crate) fn guide(addresses: &Addresses, config: &Config, kubeconfig: &Path) -> String {
+    let Addresses { page, redis, mesh, prometheus, kubernetes, watcher, workers } = addresses;
+    let port = page.port();
+    let kubeconfig = kubeconfig.display();
+    let redis_is = if config.redis_url.is_some() { "yours" } else { "embedded" };
+    let far_side = format!(
+        "  Redis ({redis_is})       {redis}\n\
+         \x20 mesh                   http://{mesh}, metrics at /stats/prometheus\n\
+         \x20 Prometheus API         http://{prometheus}\n\
+         \x20 Kubernetes API         http://{kubernetes}, KUBECONFIG={kubeconfig}\n"
+    );
+    if config.far_side_only {
+        return format!(
+            "\nThe far side of every wire is there:\n\n{far_side}\n\
+             Start the services, each in a terminal of its own:\n\n\
+             \x20 PORT={primary} REDIS_URL={redis} cargo run -p worker\n\
+             \x20 PORT={burst} REDIS_URL={redis} PREFIX=bursty- cargo run -p worker\n\
+             \x20 PORT={port} REDIS_URL={redis} PROCESSOR_URL=http://{mesh} cargo run -p frontend\n\
+             \x20 PROMETHEUS_URL=http://{prometheus} KUBECONFIG={kubeconfig} QUERY='{query}' cargo run -p watcher\n\n",
+            primary = workers.primary,
+            burst = workers.burst,
+            query = config.policy.query,
+        );
+    }
+    let watcher::PolicySettings { burst_above, home_below, home_hold, .. } = &config.policy;
+    format!(
+        "\nString Hashr is running: open http://localhost:{port}\n\n\
+         \x20 1. Enter 20. Above {burst_above}/s the watcher moves the load to the burst cluster:\n\
+         \x20    a few seconds later every hash starts with bursty-\n\
+         \x20 2. Enter 5. Below {home_below}/s for {home_hold:?} it comes home.\n\
+         \x20 3. Ctrl-C ends it.\n\n{far_side}\
+         \x20 worker of primary      http://127.0.0.1:{primary}\n\
+         \x20 worker of burst        http://127.0.0.1:{burst}\n\
+         \x20 watcher                http://{watcher}, metrics at /metrics\n\n",
+        primary = workers.primary,
+        burst = workers.burst,
+    )
+}

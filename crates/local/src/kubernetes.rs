@@ -1,0 +1,219 @@
+//! In the place of primary's API server: one `VirtualService`, to be read and to be patched.
+//!
+//! It starts as the one in `istio/`. What is written is checked as Istio's webhook checks it, so that
+//! what is refused there is refused here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use contract::Cluster;
+use json_patch::Patch;
+use serde_json::{Value, json};
+
+const MANIFEST: &str = include_str!("../../../istio/worker-virtualservice.yaml");
+
+/// The largest patch, in bytes; the API server takes 3 MiB.
+const MAX_PATCH: usize = 64 * 1024;
+
+/// The `VirtualService`, shared by the API and the mesh. Clones are the same.
+#[derive(Clone)]
+pub struct VirtualService(Arc<Mutex<Value>>);
+
+/// The weights of its route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// Of the subset `primary`.
+    pub primary: u64,
+    /// Of the subset `burst`.
+    pub burst: u64,
+}
+
+impl VirtualService {
+    /// The one in `istio/`.
+    ///
+    /// # Errors
+    /// When that file is not a `VirtualService` that Istio would take.
+    pub fn from_manifest() -> anyhow::Result<Self> {
+        let mut object: Value = serde_saphyr::from_str(MANIFEST)?;
+        check(&object).map_err(anyhow::Error::msg)?;
+        object["metadata"]["resourceVersion"] = json!("1");
+        object["metadata"]["generation"] = json!(1);
+        Ok(Self(Arc::new(Mutex::new(object))))
+    }
+
+    /// The weights in force.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        let object = self.lock();
+        let weight = |cluster| weight(&object, cluster).unwrap_or(0);
+        Weights { primary: weight(Cluster::Primary), burst: weight(Cluster::Burst) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Value> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object, if that is its name.
+    fn get(&self, namespace: &str, name: &str) -> Result<Value, Refusal> {
+        let object = self.lock();
+        let metadata = &object["metadata"];
+        if metadata["namespace"] == namespace && metadata["name"] == name {
+            Ok(object.clone())
+        } else {
+            let message = format!("virtualservices.networking.istio.io \"{name}\" not found");
+            Err(Refusal { status: StatusCode::NOT_FOUND, reason: "NotFound", message })
+        }
+    }
+
+    fn patch(&self, patch: &Patch) -> Result<Value, Refusal> {
+        let mut object = self.lock();
+        let mut patched = object.clone();
+        json_patch::patch(&mut patched, patch)
+            .map_err(|error| Refusal::invalid(error.to_string()))?;
+        check(&patched).map_err(Refusal::invalid)?;
+        if patched["spec"] != object["spec"] {
+            let metadata = &mut patched["metadata"];
+            let next = |value: &Value| {
+                value.as_str().and_then(|it| it.parse::<u64>().ok()).unwrap_or(0) + 1
+            };
+            metadata["resourceVersion"] = json!(next(&metadata["resourceVersion"]).to_string());
+            metadata["generation"] = json!(metadata["generation"].as_u64().unwrap_or(0) + 1);
+        }
+        *object = patched.clone();
+        Ok(patched)
+    }
+}
+
+/// The weight of the first route to a cluster's subset. An unsaid weight is 0.
+fn weight(object: &Value, cluster: Cluster) -> Option<u64> {
+    let route = object["spec"]["http"][0]["route"].as_array()?;
+    let route = route.iter().find(|route| route["destination"]["subset"] == cluster.name())?;
+    route.get("weight").map_or(Some(0), Value::as_u64)
+}
+
+fn check(object: &Value) -> Result<(), String> {
+    let mut total = 0;
+    for cluster in Cluster::ALL {
+        total += weight(object, cluster).ok_or_else(|| {
+            format!("spec.http[0]: no route with a weight to the subset {cluster}")
+        })?;
+    }
+    if total == 0 { Err("spec.http[0]: total destination weight = 0".to_owned()) } else { Ok(()) }
+}
+
+/// An answer that is not the object, in the form of a Kubernetes `Status`.
+struct Refusal {
+    status: StatusCode,
+    reason: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn invalid(message: String) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, reason: "Invalid", message }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self { status, reason, message } = self;
+        let body = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": message, "reason": reason, "code": status.as_u16(),
+        });
+        (status, Json(body)).into_response()
+    }
+}
+
+/// The API, as far as the watcher and a curious visitor need it.
+pub fn router(virtual_service: VirtualService) -> Router {
+    let object = "/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices/{name}";
+    Router::new()
+        .route(object, get(read).patch(patch))
+        .layer(DefaultBodyLimit::max(MAX_PATCH))
+        .with_state(virtual_service)
+}
+
+async fn read(
+    State(virtual_service): State<VirtualService>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    virtual_service.get(&namespace, &name).map(Json)
+}
+
+async fn patch(
+    State(virtual_service): State<VirtualService>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    virtual_service.get(&namespace, &name)?;
+    let content_type =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type != "application/json-patch+json" {
+        return Err(Refusal {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            reason: "UnsupportedMediaType",
+            message: format!(
+                "content-type: {content_type:?}; accepted: application/json-patch+json"
+            ),
+        });
+    }
+    let patch = serde_json::from_slice(&body).map_err(|error| Refusal {
+        status: StatusCode::BAD_REQUEST,
+        reason: "BadRequest",
+        message: format!("body: {error}"),
+    })?;
+    virtual_service.patch(&patch).map(Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch(virtual_service: &VirtualService, patch: Value) -> Result<Value, Refusal> {
+        virtual_service.patch(&serde_json::from_value(patch).unwrap())
+    }
+
+    fn weight(index: usize, weight: i64) -> Value {
+        json!({"op": "add", "path": format!("/spec/http/0/route/{index}/weight"), "value": weight})
+    }
+
+    #[test]
+    fn starts_with_all_traffic_at_home() {
+        let virtual_service = VirtualService::from_manifest().unwrap();
+        assert_eq!(virtual_service.weights(), Weights { primary: 100, burst: 0 });
+    }
+
+    #[test]
+    fn a_patch_changes_the_weights_and_the_version() {
+        let virtual_service = VirtualService::from_manifest().unwrap();
+        let test = |version: &str| json!({"op": "test", "path": "/metadata/resourceVersion", "value": version});
+        let patched =
+            patch(&virtual_service, json!([test("1"), weight(0, 0), weight(1, 100)])).ok().unwrap();
+        assert_eq!(patched["metadata"]["resourceVersion"], "2");
+        assert_eq!(virtual_service.weights(), Weights { primary: 0, burst: 100 });
+
+        let refusal = patch(&virtual_service, json!([test("1"), weight(0, 100)])).err().unwrap();
+        assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(virtual_service.weights(), Weights { primary: 0, burst: 100 });
+    }
+
+    #[test]
+    fn refuses_what_the_webhook_refuses() {
+        let virtual_service = VirtualService::from_manifest().unwrap();
+        let nothing = json!({"op": "remove", "path": "/spec/http/0/route"});
+        for wrong in [json!([weight(0, 0)]), json!([weight(1, -5)]), json!([nothing])] {
+            let refusal = patch(&virtual_service, wrong).err().unwrap();
+            assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        assert_eq!(virtual_service.weights(), Weights { primary: 100, burst: 0 });
+    }
+}

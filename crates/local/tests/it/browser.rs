@@ -1,0 +1,101 @@
+//! The smallest of socket.io clients: version 5 of the protocol, over a WebSocket.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+pub(crate) struct Browser {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    waiting: VecDeque<(String, Value)>,
+}
+
+impl Browser {
+    /// Connects, as a page does that has been opened.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let (mut socket, _) = connect_async(url).await.unwrap();
+        socket.send(Message::text("40")).await.unwrap();
+        let mut browser = Self { socket, waiting: VecDeque::new() };
+        while !browser.packet().await.starts_with("40") {}
+        browser
+    }
+
+    /// The next packet that is no ping.
+    async fn packet(&mut self) -> String {
+        loop {
+            let message = timeout(Duration::from_secs(30), self.socket.next()).await;
+            match message
+                .expect("the frontend is silent")
+                .expect("the connection has ended")
+                .unwrap()
+            {
+                Message::Text(text) if text.as_str() == "2" => {
+                    self.socket.send(Message::text("3")).await.unwrap();
+                }
+                Message::Text(text) => return text.as_str().to_owned(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The argument of the next event of a name; earlier events of other names are passed over.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting == name) {
+            return self.waiting.drain(..=at).next_back().unwrap().1;
+        }
+        loop {
+            let packet = self.packet().await;
+            if let Some((event, argument)) = packet.strip_prefix("42").map(parse_event)
+                && event == name
+            {
+                return argument;
+            }
+        }
+    }
+
+    /// Emits an event that wants no acknowledgement.
+    pub(crate) async fn emit(&mut self, name: &str, argument: Option<Value>) {
+        let event: Vec<_> = [json!(name)].into_iter().chain(argument).collect();
+        self.socket.send(Message::text(format!("42{}", json!(event)))).await.unwrap();
+    }
+
+    /// Asks for a rate; returns how that is acknowledged.
+    pub(crate) async fn ask(&mut self, freq: Value) -> Value {
+        let event = json!(["frequency", { "freq": freq }]);
+        self.socket.send(Message::text(format!("427{event}"))).await.unwrap();
+        loop {
+            let packet = self.packet().await;
+            if let Some(arguments) = packet.strip_prefix("437") {
+                return serde_json::from_str::<Value>(arguments).unwrap()[0].clone();
+            }
+            if let Some(event) = packet.strip_prefix("42") {
+                self.waiting.push_back(parse_event(event));
+            }
+        }
+    }
+
+    /// Waits for a report of which something is true, and returns it.
+    pub(crate) async fn stats(&mut self, is_true: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let waiting = async {
+            loop {
+                last = self.event("stats").await;
+                if is_true(&last) {
+                    return;
+                }
+            }
+        };
+        let in_time = timeout(Duration::from_secs(20), waiting).await.is_ok();
+        assert!(in_time, "not reported within 20 s; the last report is {last}");
+        last
+    }
+}
+
+fn parse_event(json: &str) -> (String, Value) {
+    let event: Vec<Value> = serde_json::from_str(json).unwrap();
+    let name = event[0].as_str().unwrap().to_owned();
+    (name, event.into_iter().nth(1).unwrap_or_default())
+}

@@ -1,0 +1,10 @@
+//! The services against the far sides of their wires, each alone and all together.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod browser;
+mod frontend;
+mod story;
+mod support;
+mod watcher;
+mod worker;

@@ -1,0 +1,335 @@
+//! The worker: what it accepts, what it refuses, and what it does without Redis.
+
+use std::{net::SocketAddr, time::Duration};
+
+use contract::calculation::CHANNEL;
+use reqwest::{Method, Response, StatusCode};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use crate::support::{Redis, Silent, Worker, eventually, free_port, http};
+
+const ABC: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+const EMPTY: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+/// `printf 'a\0\n😀é' | openssl dgst -sha256 -binary | base64`
+const ODD: &str = "QxPGZ7wSUlxiWnxlqf7w65kqutvl3botGpeLmgH3yFc=";
+
+async fn post(worker: &Worker, body: impl Into<reqwest::Body>) -> Response {
+    let request = http().post(worker.url("/")).header("content-type", "application/json");
+    request.body(body).send().await.unwrap()
+}
+
+async fn ready_worker(arguments: &[&str]) -> (Redis, Worker) {
+    let redis = Redis::start();
+    let worker = Worker::start(redis.address, arguments);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    (redis, worker)
+}
+
+/// One line, which says what is wrong and what is accepted.
+async fn check_refused(response: Response, status: StatusCode, says: &str) {
+    assert_eq!(response.status(), status);
+    let line = response.text().await.unwrap();
+    assert!(line.contains(says), "{line:?} does not say {says:?}");
+    assert!(line.contains("accepted: "), "{line:?} does not say what is accepted");
+    assert_eq!(line.lines().count(), 1, "{line:?}");
+}
+
+#[tokio::test]
+async fn publishes_the_hash_of_any_text_and_then_answers_ok() {
+    for prefix in ["", "bursty-"] {
+        let (redis, worker) = ready_worker(&[&format!("--prefix={prefix}")]).await;
+        let mut published = redis.subscribe(CHANNEL).await;
+        for (body, hash) in [
+            (r#"{"str":"abc"}"#, ABC),
+            (r#"{"str":""}"#, EMPTY),
+            (r#"{"str":"a\u0000\n\ud83d\ude00é"}"#, ODD),
+            (r#"{"freq":[{}],"str":"abc","more":{"str":1}}"#, ABC),
+        ] {
+            let response = post(&worker, body).await;
+            assert_eq!(response.status(), StatusCode::OK, "{body}");
+            let calculation = format!("{prefix}{hash}");
+            assert_eq!(response.headers()["x-calculation"], calculation.as_str());
+            assert_eq!(response.text().await.unwrap(), "OK");
+            assert_eq!(published.message().await, calculation);
+        }
+    }
+}
+
+#[tokio::test]
+async fn refuses_what_is_not_work_and_publishes_nothing() {
+    let (redis, worker) = ready_worker(&[]).await;
+    let mut published = redis.subscribe(CHANNEL).await;
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let bodies = [
+        ("", "body"),
+        ("abc", "body"),
+        (r#"{"str":"#, "body"),
+        ("{}", "missing field `str`"),
+        (r#"{"str":null}"#, "null"),
+        (r#"{"str":5}"#, "integer"),
+        (r#"{"str":true}"#, "boolean"),
+        (r#"{"str":["abc"]}"#, "sequence"),
+        (r#"{"str":{}}"#, "map"),
+        (r#"["abc"]"#, "sequence"),
+        (r#""abc""#, "string"),
+        ("null", "null"),
+        (r#"{"str":"\ud800"}"#, "body"),
+        (r#"{"str":"\udc00"}"#, "surrogate"),
+        (r#"{"str":"a","str":"b"}"#, "duplicate field `str`"),
+        (r#"{"str":"a"} and more"#, "trailing characters"),
+        (&format!(r#"{{"str":{deep}}}"#), "sequence"),
+    ];
+    for (body, says) in bodies {
+        check_refused(post(&worker, body.to_owned()).await, StatusCode::BAD_REQUEST, says).await;
+    }
+    let invalid = b"{\"str\":\"\xff\"}".to_vec();
+    check_refused(post(&worker, invalid).await, StatusCode::BAD_REQUEST, "utf-8").await;
+    published.check_silent(&redis, CHANNEL).await;
+
+    let beside = format!(r#"{{"deep":{deep},"str":"abc"}}"#);
+    let status = post(&worker, beside).await.status();
+    assert!([StatusCode::OK, StatusCode::BAD_REQUEST].contains(&status), "{status}");
+    assert!(worker.is_ready().await);
+}
+
+#[tokio::test]
+async fn refuses_other_content_types() {
+    let (_redis, worker) = ready_worker(&[]).await;
+    let ask = async |headers: &[(&str, &str)]| {
+        let mut request = http().post(worker.url("/")).body(r#"{"str":"abc"}"#);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    };
+    for accepted in
+        ["application/json", "Application/JSON; charset=UTF-8", "application/vnd.x+json"]
+    {
+        assert_eq!(ask(&[("content-type", accepted)]).await.status(), StatusCode::OK, "{accepted}");
+    }
+    for refused in
+        ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"]
+    {
+        let response = ask(&[("content-type", refused)]).await;
+        check_refused(response, StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type").await;
+    }
+    check_refused(ask(&[]).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type").await;
+    let gzip = ask(&[("content-type", "application/json"), ("content-encoding", "gzip")]).await;
+    check_refused(gzip, StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding").await;
+}
+
+#[tokio::test]
+async fn refuses_a_large_body_without_reading_it() {
+    let (_redis, worker) = ready_worker(&[]).await;
+    let fits = format!(r#"{{"str":"{}"}}"#, "a".repeat(100 * 1024 - 10));
+    assert_eq!(fits.len(), 100 * 1024);
+    assert_eq!(post(&worker, fits.clone()).await.status(), StatusCode::OK);
+    let response = post(&worker, format!("{fits} ")).await;
+    check_refused(response, StatusCode::PAYLOAD_TOO_LARGE, "body").await;
+
+    let mut stream = TcpStream::connect(worker.address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\ncontent-length: 9999999999\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "answered although no body came: {answer}");
+
+    let mut stream = TcpStream::connect(worker.address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("4000\r\n{}\r\n", "a".repeat(0x4000));
+    let mut written = 0;
+    while written < 1000 && stream.write_all(chunk.as_bytes()).await.is_ok() {
+        written += 1;
+    }
+    assert!(written < 1000, "a body without end was read on and on");
+
+    let (_redis, worker) = ready_worker(&["--max-body=16B"]).await;
+    assert_eq!(post(&worker, r#"{"str":"abc"}"#).await.status(), StatusCode::OK);
+    assert_eq!(post(&worker, r#"{"str":"abcdef"}"#.to_owned() + " ").await.status(), 413);
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
+    read.expect("the connection is still open").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn answers_probes_preflights_and_wrong_paths_and_methods() {
+    let (_redis, worker) = ready_worker(&[]).await;
+    for path in ["/", "/_healthz"] {
+        let response = http().get(worker.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.text().await.unwrap(), "ok");
+    }
+    assert_eq!(
+        http().get(worker.url("/nope")).send().await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        let response = http().request(method, worker.url("/")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let allow = response.headers()["allow"].to_str().unwrap();
+        assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
+    }
+
+    let preflight = http()
+        .request(Method::OPTIONS, worker.url("/"))
+        .header("origin", "https://example.com")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "content-type,x-mine");
+    let response = preflight.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let headers = response.headers();
+    assert_eq!(headers["access-control-allow-origin"], "*");
+    assert!(headers["access-control-allow-methods"].to_str().unwrap().contains("POST"));
+    assert_eq!(headers["access-control-allow-headers"], "content-type,x-mine");
+    let response = http().post(worker.url("/")).header("origin", "https://example.com");
+    let response = response.header("content-type", "application/json").body(r#"{"str":"abc"}"#);
+    let response = response.send().await.unwrap();
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert_eq!(response.headers()["access-control-expose-headers"], "x-calculation");
+}
+
+/// Asks for work without Redis: 503 within a second, and not ready, but alive.
+async fn check_unavailable(worker: &Worker) {
+    let start = Instant::now();
+    let response = post(worker, r#"{"str":"abc"}"#).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert!(response.text().await.unwrap().contains("redis"));
+    let alive = http().get(worker.url("/")).send().await.unwrap();
+    assert_eq!(alive.status(), StatusCode::OK);
+}
+
+async fn check_unready(worker: &Worker) {
+    let response = http().get(worker.url("/_healthz")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.text().await.unwrap().starts_with("redis: "));
+}
+
+#[tokio::test]
+async fn is_unavailable_without_redis_and_serves_the_first_request_once_it_is_back() {
+    let port = free_port();
+    let worker = Worker::start(SocketAddr::from(([127, 0, 0, 1], port)), &[]);
+    check_unavailable(&worker).await;
+    check_unready(&worker).await;
+
+    for _ in 0..3 {
+        let redis = Redis::start_on(port);
+        let mut published = redis.subscribe(CHANNEL).await;
+        let response = post(&worker, r#"{"str":"abc"}"#).await;
+        assert_eq!(response.status(), StatusCode::OK, "the next request is published");
+        assert_eq!(published.message().await, ABC);
+        assert!(worker.is_ready().await);
+        redis.stop().await;
+        eventually("the worker is unready", async || !worker.is_ready().await).await;
+        check_unavailable(&worker).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_nobody_saw_costs_no_request() {
+    let port = free_port();
+    let first = Redis::start_on(port);
+    let worker = Worker::start(first.address, &[]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    first.stop().await;
+    let _second = Redis::start_on(port);
+    let response = post(&worker, r#"{"str":"abc"}"#).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_silent_redis_is_unavailable_within_a_second() {
+    let silent = Silent::start();
+    let worker = Worker::start(silent.address, &[]);
+    check_unavailable(&worker).await;
+    check_unready(&worker).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_falls_silent_is_noticed() {
+    // Passes everything on to a Redis until it is told to pass on nothing more.
+    let redis = Redis::start();
+    let (listener, address) = crate::support::listener();
+    let (silence, silent) = tokio::sync::watch::channel(false);
+    let _proxy = crate::support::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut silent = silent.clone();
+            let redis = redis.address;
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(redis).await.unwrap();
+                let falls_silent = async { silent.wait_for(|silent| *silent).await.is_ok() };
+                let fallen_silent = tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => false,
+                    fallen_silent = falls_silent => fallen_silent,
+                };
+                if fallen_silent {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    let worker = Worker::start(address, &[]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    silence.send_replace(true);
+    check_unavailable(&worker).await;
+    eventually("the worker is unready", async || !worker.is_ready().await).await;
+    check_unready(&worker).await;
+    silence.send_replace(false);
+    eventually("the worker is ready again", async || worker.is_ready().await).await;
+}
+
+#[tokio::test]
+async fn slow_clients_are_cut_off_and_others_notice_nothing() {
+    let (_redis, worker) = ready_worker(&[]).await;
+    let start = Instant::now();
+    let body = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    let mut slow_body = TcpStream::connect(worker.address).await.unwrap();
+    slow_body.write_all(body.as_bytes()).await.unwrap();
+    let mut slow_heads = Vec::new();
+    for _ in 0..100 {
+        let mut slow = TcpStream::connect(worker.address).await.unwrap();
+        slow.write_all(b"POST / HTTP/1.1\r\nhost").await.unwrap();
+        slow_heads.push(slow);
+    }
+    assert_eq!(post(&worker, r#"{"str":"abc"}"#).await.status(), StatusCode::OK);
+    assert!(start.elapsed() < Duration::from_secs(5), "others had to wait {:?}", start.elapsed());
+
+    let answer = read_to_end(&mut slow_body).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(start.elapsed() < Duration::from_secs(15), "after {:?}", start.elapsed());
+    for mut slow in slow_heads {
+        read_to_end(&mut slow).await;
+    }
+    assert!(start.elapsed() < Duration::from_secs(45), "after {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let (redis, worker) = ready_worker(&[]).await;
+    post(&worker, r#"{"str":"abc"}"#).await;
+    post(&worker, "{}").await;
+    redis.stop().await;
+    eventually("the worker is unready", async || !worker.is_ready().await).await;
+    post(&worker, r#"{"str":"abc"}"#).await;
+    let metrics = http().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "worker_requests_total{code=\"200\"} 1",
+        "worker_requests_total{code=\"400\"} 1",
+        "worker_requests_total{code=\"503\"} 1",
+        "worker_published_without_subscriber_total 1",
+        "worker_publish_failures_total{reason=\"NotConnected\"} 1",
+        "worker_redis_connections_total 1",
+        "worker_redis_connected 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}
