@@ -12,13 +12,10 @@ use std::{
 use chassis::{link, probes::Dependency};
 use contract::{RedisUrl, calculation::CHANNEL};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue as _, IntoConnectionInfo as _,
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, FromRedisValue as _, IntoConnectionInfo as _, ProtocolVersion,
+    PushInfo, PushKind, RedisResult, aio::MultiplexedConnection,
 };
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
-};
+use tokio::sync::mpsc;
 
 /// How many calculations may wait to be read. More are dropped and counted.
 const MAX_WAITING: usize = 4096;
@@ -28,10 +25,6 @@ const MAX_MESSAGE: usize = 1024;
 
 /// How long connecting and subscribing may take, each.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How often a silent connection is tried, and how long Redis may take to answer.
-const PING_EVERY: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Calculations as they come.
 pub(crate) struct Feed {
@@ -119,23 +112,13 @@ async fn subscribe(
 }
 
 /// Waits until the connection has ended or Redis no longer answers; returns which.
-async fn until_lost(
-    mut connection: MultiplexedConnection,
-    mut ended: mpsc::Receiver<()>,
-) -> RedisError {
-    let silent = async {
-        loop {
-            sleep(PING_EVERY).await;
-            let ping = redis::cmd("PING");
-            match timeout(PING_TIMEOUT, ping.query_async::<()>(&mut connection)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return error,
-                Err(_) => return RedisError::from((ErrorKind::Io, "it has fallen silent")),
-            }
-        }
+async fn until_lost(connection: MultiplexedConnection, mut ended: mpsc::Receiver<()>) -> String {
+    let ping = || {
+        let mut connection = connection.clone();
+        async move { redis::cmd("PING").query_async::<()>(&mut connection).await }
     };
     tokio::select! {
-        _ = ended.recv() => RedisError::from((ErrorKind::Io, "the connection has ended")),
-        why = silent => why,
+        _ = ended.recv() => "the connection has ended".to_owned(),
+        why = link::until_silent(ping) => why,
     }
 }

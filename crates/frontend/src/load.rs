@@ -67,16 +67,15 @@ impl Load {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let due = tokio::select! {
                 changed = rates.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    schedule.set_rate(start.elapsed(), *rates.borrow_and_update());
+                    schedule.set_rate(start.elapsed(), *rates.borrow_and_update())
                 }
-                () = next_slot => {}
-            }
-            let due = schedule.take_due(start.elapsed());
+                () = next_slot => schedule.take_due(start.elapsed()),
+            };
             self.tally.lock().miss(due.missed);
             for _ in 0..due.send {
                 self.send();

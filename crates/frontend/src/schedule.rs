@@ -20,7 +20,7 @@ pub(crate) struct Schedule {
     rate: Rate,
     /// When the rate last changed.
     anchor: u128,
-    /// The count at the anchor, less the slots taken by then.
+    /// The count at the anchor, less the slots taken by then: less than one slot.
     carried: u128,
     /// Slots taken since the anchor.
     taken: u128,
@@ -41,13 +41,15 @@ impl Schedule {
         Self { rate: Rate::ZERO, anchor: 0, carried: 0, taken: 0 }
     }
 
-    /// Changes the rate. The part of a slot that has passed stays passed, so there is neither a gap nor
-    /// a burst, however often the rate changes.
-    pub(crate) fn set_rate(&mut self, now: Duration, rate: Rate) {
-        self.carried = self.count(now.as_nanos()).saturating_sub(self.taken * SLOT);
+    /// Takes all slots that are due, then changes the rate. The part of a slot that has passed stays
+    /// passed, so there is neither a gap nor a burst, however often the rate changes.
+    pub(crate) fn set_rate(&mut self, now: Duration, rate: Rate) -> Due {
+        let due = self.take_due(now);
+        self.carried = self.count(now.as_nanos()) - self.taken * SLOT;
         self.anchor = now.as_nanos();
         self.taken = 0;
         self.rate = rate;
+        due
     }
 
     /// When the next slot is due; `None` if the rate is zero.
@@ -151,7 +153,7 @@ mod tests {
         let (mut sent, mut area) = (0, 0.0);
         for step in 0..1000_u64 {
             let per_second = (step % 7 * 100 + 1) as f64;
-            schedule.set_rate(ms(step), rate(per_second));
+            sent += schedule.set_rate(ms(step), rate(per_second)).send;
             area += per_second * 0.001;
             sent += schedule.take_due(ms(step + 1)).send;
         }
@@ -172,8 +174,7 @@ mod tests {
     fn slots_due_at_a_change_of_rate_are_still_due() {
         let mut schedule = Schedule::new();
         schedule.set_rate(Duration::ZERO, rate(1000.0));
-        schedule.set_rate(ms(10), rate(1.0));
-        assert_eq!(schedule.take_due(ms(10)).send, 10);
+        assert_eq!(schedule.set_rate(ms(10), rate(1.0)), Due { send: 10, missed: 0 });
         assert_eq!(schedule.next(), Some(ms(1010)));
     }
 }
