@@ -34,9 +34,7 @@ where
     logs::start(settings.logs());
     tracing::info!(?settings, "starting");
 
-    let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-        runtime.block_on(async { service(settings, Shutdown::on_signal()?).await })
-    });
+    let result = run(settings, service);
     match result {
         Ok(()) => {
             tracing::info!("ended");
@@ -47,4 +45,15 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+fn run<C, F>(settings: C, service: impl FnOnce(C, Shutdown) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(async { service(settings, Shutdown::on_signal()?).await });
+    // Not to wait for a name that is being looked up, which may take as long as it likes.
+    runtime.shutdown_background();
+    result
 }

@@ -14,13 +14,19 @@ const FIRST_WAIT: Duration = Duration::from_millis(25);
 /// The longest wait before that lengthening, so that service returns within half a second.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
+/// How often an idle connection is tried.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
+/// How long it may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Connects, holds the connection until it is lost, and connects again, for ever.
 ///
 /// `hold` is given each connection and returns why it was lost.
 pub async fn keep<C, E: Display>(
     dependency: Dependency,
     mut connect: impl AsyncFnMut() -> Result<C, E>,
-    mut hold: impl AsyncFnMut(C) -> E,
+    mut hold: impl AsyncFnMut(C) -> String,
 ) -> Infallible {
     let mut waits = backoff();
     loop {
@@ -35,10 +41,26 @@ pub async fn keep<C, E: Display>(
                 }
                 why
             }
-            Err(error) => error,
+            Err(error) => error.to_string(),
         };
         dependency.down(why);
         tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+    }
+}
+
+/// Tries an idle connection every second, and returns once it has failed or not answered within two: one
+/// that has fallen silent is noticed within three seconds.
+pub async fn until_silent<F, E: Display>(mut ping: impl FnMut() -> F) -> String
+where
+    F: Future<Output = Result<(), E>>,
+{
+    loop {
+        tokio::time::sleep(PING_EVERY).await;
+        match tokio::time::timeout(PING_TIMEOUT, ping()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return format!("silent for {PING_TIMEOUT:?}"),
+        }
     }
 }
 
@@ -73,7 +95,7 @@ mod tests {
         let connected_at = Cell::new(start);
         let hold = async |at| {
             connected_at.set(at);
-            pending::<&str>().await
+            pending::<String>().await
         };
         let _ =
             tokio::time::timeout(Duration::from_secs(62), keep(dependency, connect, hold)).await;
@@ -84,14 +106,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_connection_that_fails_or_falls_silent_is_noticed() {
+        let start = Instant::now();
+        let why = until_silent(async || {
+            if start.elapsed() < Duration::from_secs(10) {
+                Ok::<_, String>(())
+            } else {
+                pending().await
+            }
+        });
+        assert_eq!(why.await, "silent for 2s");
+        assert!(start.elapsed() <= Duration::from_secs(13));
+        assert_eq!(until_silent(async || Err("refused")).await, "refused");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_connection_that_never_lasts_is_not_a_busy_loop() {
         let readiness = Readiness::new(Shutdown::new());
         let attempts = Cell::new(0_u32);
         let connect = async || {
             attempts.set(attempts.get() + 1);
-            Ok(())
+            Ok::<_, String>(())
         };
-        let hold = async |()| "closed at once";
+        let hold = async |()| "closed at once".to_owned();
         let kept = keep(readiness.register("it"), connect, hold);
         let _ = tokio::time::timeout(Duration::from_secs(60), kept).await;
 

@@ -13,10 +13,10 @@ use redis::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
-use crate::metrics::{FailureLabels, Metrics, Reason};
+use crate::metrics::{FailureLabels, Metrics};
 
 /// How long a calculation may wait for a connection and for Redis' answer: less than the second
 /// within which a request is answered whatever happens.
@@ -24,11 +24,6 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How often an idle connection is tried, and how long Redis may take to answer: a Redis that has
-/// fallen silent is noticed within three seconds.
-const PING_EVERY: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Publishes calculations. Clones share the connection.
 #[derive(Clone)]
@@ -115,12 +110,13 @@ impl Announcer {
 }
 
 impl Failure {
-    fn reason(&self) -> Reason {
+    /// Its kind, as metrics name it.
+    fn reason(&self) -> &'static str {
         match self {
-            Self::NotConnected => Reason::NotConnected,
-            Self::Timeout => Reason::Timeout,
-            Self::Lost => Reason::Lost,
-            Self::Refused(_) => Reason::Refused,
+            Self::NotConnected => "not_connected",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Refused(_) => "refused",
         }
     }
 }
@@ -156,25 +152,19 @@ async fn connect(client: &Client) -> RedisResult<(MultiplexedConnection, mpsc::R
 }
 
 /// Waits until the connection has ended or Redis no longer answers; returns which.
-async fn until_lost(
-    mut connection: MultiplexedConnection,
-    mut ended: mpsc::Receiver<()>,
-) -> RedisError {
-    let silent = async {
-        loop {
-            sleep(PING_EVERY).await;
-            let ping = redis::cmd("PING");
-            match timeout(PING_TIMEOUT, ping.query_async::<()>(&mut connection)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) if error.kind() == ErrorKind::Io => return error,
+async fn until_lost(connection: MultiplexedConnection, mut ended: mpsc::Receiver<()>) -> String {
+    let ping = || {
+        let mut connection = connection.clone();
+        async move {
+            match redis::cmd("PING").query_async::<()>(&mut connection).await {
+                Err(error) if error.kind() == ErrorKind::Io => Err(error),
                 // It answers, if only to say that it cannot serve now: the connection is fine.
-                Ok(Err(_)) => {}
-                Err(_) => return RedisError::from((ErrorKind::Io, "it has fallen silent")),
+                _ => Ok(()),
             }
         }
     };
     tokio::select! {
-        _ = ended.recv() => RedisError::from((ErrorKind::Io, "the connection has ended")),
-        why = silent => why,
+        _ = ended.recv() => "the connection has ended".to_owned(),
+        why = link::until_silent(ping) => why,
     }
 }

@@ -1,7 +1,7 @@
 //! What the worker counts.
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
@@ -24,20 +24,7 @@ pub(crate) struct RequestLabels {
 /// Why a calculation was not published.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct FailureLabels {
-    pub(crate) reason: Reason,
-}
-
-/// The kinds of failure to publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum Reason {
-    /// There was no connection to Redis.
-    NotConnected,
-    /// Redis did not answer in time.
-    Timeout,
-    /// The connection ended before Redis answered.
-    Lost,
-    /// Redis answered with an error.
-    Refused,
+    pub(crate) reason: &'static str,
 }
 
 impl Metrics {
