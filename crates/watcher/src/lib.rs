@@ -46,8 +46,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         }),
         dry_run: policy.dry_run,
         metrics,
-        rate_known: readiness.register("request rate"),
-        weights_known: readiness.register("reading the VirtualService"),
+        prometheus_answers: readiness.register("request rate"),
+        weights_read: readiness.register("reading the VirtualService"),
         weights_written: readiness.register("writing the VirtualService"),
         said: None,
     };

@@ -23,11 +23,11 @@ pub(crate) struct Watch {
     pub(crate) decider: Decider,
     pub(crate) dry_run: bool,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) rate_known: Dependency,
-    pub(crate) weights_known: Dependency,
+    pub(crate) prometheus_answers: Dependency,
+    pub(crate) weights_read: Dependency,
     pub(crate) weights_written: Dependency,
-    /// The decision that the log was told last.
-    pub(crate) said: Option<Decision>,
+    /// The decision that the log was told last, and what kept the rate from being known.
+    pub(crate) said: Option<(Decision, Option<&'static str>)>,
 }
 
 impl Watch {
@@ -44,12 +44,14 @@ impl Watch {
 
     async fn turn(&mut self, now: Duration) {
         let (rate, observed) = tokio::join!(self.prometheus.rate(), self.virtual_service.read());
-        let rate = self.note_rate(rate);
+        self.note_rate(&rate);
         let Some(observed) = self.note_observed(observed) else { return };
 
+        let unknown = rate.as_ref().err().map(Unknown::kind);
+        let rate = rate.ok();
         let decision = self.decider.decide(now, observed.weights, rate);
-        if self.said.replace(decision) != Some(decision) {
-            tracing::info!(rate, in_force = %observed.weights, "{decision}");
+        if self.said.replace((decision, unknown)) != Some((decision, unknown)) {
+            tracing::info!(rate, unknown, in_force = %observed.weights, "{decision}");
         }
         match decision.weights() {
             Some(weights) if !self.dry_run => self.apply(&observed, weights, rate).await,
@@ -69,18 +71,17 @@ impl Watch {
         }
     }
 
-    fn note_rate(&self, rate: Result<f64, Unknown>) -> Option<f64> {
+    fn note_rate(&self, rate: &Result<f64, Unknown>) {
         count(&self.metrics.readings, rate.as_ref().map_or_else(Unknown::kind, |_| "ok"));
         match rate {
             Ok(rate) => {
-                self.metrics.rate.set(rate);
-                self.rate_known.up();
-                Some(rate)
+                self.metrics.rate.set(*rate);
+                self.prometheus_answers.up();
             }
-            Err(unknown) => {
-                self.rate_known.down(unknown);
-                None
-            }
+            // Prometheus is there and has nothing to say, as before the very first request: that is no
+            // reason to be unready.
+            Err(Unknown::Empty) => self.prometheus_answers.up(),
+            Err(unknown) => self.prometheus_answers.down(unknown),
         }
     }
 
@@ -93,11 +94,11 @@ impl Watch {
                     let weight = observed.weights.of(cluster);
                     self.metrics.weight.get_or_create(&labels).set(weight.into());
                 }
-                self.weights_known.up();
+                self.weights_read.up();
                 Some(observed)
             }
             Err(error) => {
-                self.weights_known.down(error);
+                self.weights_read.down(error);
                 None
             }
         }
