@@ -75,7 +75,7 @@ impl Demo {
     ///
     /// # Errors
     /// Names the port that is taken, and the variable that chooses another.
-    pub async fn bind(config: Config) -> anyhow::Result<Self> {
+    pub fn bind(config: Config) -> anyhow::Result<Self> {
         let ports = &config.ports;
         let services =
             if config.far_side_only { None } else { Some(ServiceListeners::bind(&config)?) };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     chassis::main(|config: local::Config, shutdown| async move {
-        let demo = local::Demo::bind(config).await?;
+        let demo = local::Demo::bind(config)?;
         demo.print_guide();
         demo.run(shutdown).await
     })

@@ -4,7 +4,9 @@
 
 mod browser;
 mod frontend;
+mod readme;
 mod story;
 mod support;
 mod watcher;
 mod worker;
+mod worker_faults;

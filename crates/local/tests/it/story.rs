@@ -15,21 +15,21 @@ use crate::{
     support::{Redis, http},
 };
 
-struct Running {
+pub(crate) struct Running {
     demo: JoinHandle<anyhow::Result<()>>,
     shutdown: Shutdown,
-    addresses: local::Addresses,
+    pub(crate) addresses: local::Addresses,
 }
 
 impl Running {
-    async fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let arguments = [&["--port=0"], arguments].concat();
-        let demo = Demo::bind(from_arguments(&arguments).unwrap()).await.unwrap();
+        let demo = Demo::bind(from_arguments(&arguments).unwrap()).unwrap();
         let (addresses, shutdown) = (demo.addresses().clone(), Shutdown::new());
         Self { demo: tokio::spawn(demo.run(shutdown.clone())), shutdown, addresses }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let start = Instant::now();
         self.shutdown.stop();
         timeout(Duration::from_secs(5), self.demo)
@@ -56,7 +56,7 @@ async fn comes_to(browser: &mut Browser, burst: bool) -> Duration {
 
 #[tokio::test]
 async fn load_bursts_when_it_rises_and_returns_home_when_it_falls() {
-    let running = Running::start(&[]).await;
+    let running = Running::start(&[]);
     let mut browser = Browser::open(running.addresses.page).await;
     browser.ask(json!(5)).await;
     comes_to(&mut browser, false).await;
@@ -73,7 +73,7 @@ async fn load_bursts_when_it_rises_and_returns_home_when_it_falls() {
 
 #[tokio::test]
 async fn ends_within_5_seconds_whoever_is_connected() {
-    let running = Running::start(&[]).await;
+    let running = Running::start(&[]);
     let mut browser = Browser::open(running.addresses.page).await;
     browser.ask(json!(1000)).await;
     browser.stats(|stats| stats["ledger"]["answered"].as_u64().unwrap() > 100).await;
@@ -89,7 +89,7 @@ async fn ends_within_5_seconds_whoever_is_connected() {
 #[tokio::test]
 async fn a_redis_that_is_already_there_can_be_used() {
     let redis = Redis::start();
-    let running = Running::start(&[&format!("--redis-url={}", redis.address)]).await;
+    let running = Running::start(&[&format!("--redis-url={}", redis.address)]);
     let mut browser = Browser::open(running.addresses.page).await;
     let mut published = redis.subscribe("calculation").await;
     browser.ask(json!(20)).await;
@@ -114,7 +114,7 @@ async fn a_taken_port_is_named_with_the_variable_that_changes_it() {
         let argument = format!("{argument}={}", address.port());
         let arguments =
             if variable == "PORT" { vec![&*argument] } else { vec!["--port=0", &*argument] };
-        let error = Demo::bind(from_arguments(&arguments).unwrap()).await.err().unwrap();
+        let error = Demo::bind(from_arguments(&arguments).unwrap()).err().unwrap();
         let error = format!("{error:#}");
         let expected =
             format!("cannot listen on port {}; {variable} chooses another: ", address.port());

@@ -1,0 +1,103 @@
+//! The worker without Redis: away, restarting, silent.
+
+use std::{net::SocketAddr, time::Duration};
+
+use contract::calculation::CHANNEL;
+use reqwest::StatusCode;
+use tokio::{net::TcpStream, time::Instant};
+
+use crate::{
+    support::{Redis, Silent, Worker, eventually, free_port, http},
+    worker::{ABC, post},
+};
+
+/// Asks for work without Redis: 503 within a second, and not ready, but alive.
+async fn check_unavailable(worker: &Worker) {
+    let start = Instant::now();
+    let response = post(worker, r#"{"str":"abc"}"#).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert!(response.text().await.unwrap().contains("redis"));
+    let alive = http().get(worker.url("/")).send().await.unwrap();
+    assert_eq!(alive.status(), StatusCode::OK);
+}
+
+async fn check_unready(worker: &Worker) {
+    let response = http().get(worker.url("/_healthz")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.text().await.unwrap().starts_with("redis: "));
+}
+
+#[tokio::test]
+async fn is_unavailable_without_redis_and_serves_the_first_request_once_it_is_back() {
+    let port = free_port();
+    let worker = Worker::start(SocketAddr::from(([127, 0, 0, 1], port)), &[]);
+    check_unavailable(&worker).await;
+    check_unready(&worker).await;
+
+    for _ in 0..3 {
+        let redis = Redis::start_on(port);
+        let mut published = redis.subscribe(CHANNEL).await;
+        let response = post(&worker, r#"{"str":"abc"}"#).await;
+        assert_eq!(response.status(), StatusCode::OK, "the next request is published");
+        assert_eq!(published.message().await, ABC);
+        assert!(worker.is_ready().await);
+        redis.stop().await;
+        eventually("the worker is unready", async || !worker.is_ready().await).await;
+        check_unavailable(&worker).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_nobody_saw_costs_no_request() {
+    let port = free_port();
+    let first = Redis::start_on(port);
+    let worker = Worker::start(first.address, &[]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    first.stop().await;
+    let _second = Redis::start_on(port);
+    let response = post(&worker, r#"{"str":"abc"}"#).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_silent_redis_is_unavailable_within_a_second() {
+    let silent = Silent::start();
+    let worker = Worker::start(silent.address, &[]);
+    check_unavailable(&worker).await;
+    check_unready(&worker).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_falls_silent_is_noticed() {
+    // Passes everything on to a Redis until it is told to pass on nothing more.
+    let redis = Redis::start();
+    let (listener, address) = crate::support::listener();
+    let (silence, silent) = tokio::sync::watch::channel(false);
+    let _proxy = crate::support::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut silent = silent.clone();
+            let redis = redis.address;
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(redis).await.unwrap();
+                let falls_silent = async { silent.wait_for(|silent| *silent).await.is_ok() };
+                let fallen_silent = tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => false,
+                    fallen_silent = falls_silent => fallen_silent,
+                };
+                if fallen_silent {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    let worker = Worker::start(address, &[]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    silence.send_replace(true);
+    check_unavailable(&worker).await;
+    eventually("the worker is unready", async || !worker.is_ready().await).await;
+    check_unready(&worker).await;
+    silence.send_replace(false);
+    eventually("the worker is ready again", async || worker.is_ready().await).await;
+}
