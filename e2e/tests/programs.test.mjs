@@ -1,0 +1,207 @@
+// The programs as processes: settings, signals, and a real redis-server that fails.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, test } from "node:test";
+
+import { Process, Stack, answers, eventually, freePort, root, secondsOf } from "../support.mjs";
+
+const stacks = [];
+function newStack() {
+  const stack = new Stack();
+  stacks.push(stack);
+  return stack;
+}
+after(async () => {
+  for (const stack of stacks) await stack.stop();
+});
+
+async function fails(program, env, options) {
+  const process = Process.ours(program, env, options);
+  const { code } = await process.ended;
+  return { code, output: process.output };
+}
+
+test("a missing or malformed variable ends a program at once with one line that names it", async () => {
+  const cases = [
+    ["worker", {}, "REDIS_URL is missing"],
+    ["worker", { REDIS_URL: "http://redis" }, "REDIS_URL: "],
+    ["worker", { REDIS_URL: "redis:6379", PORT: "http" }, 'PORT: "http" is not accepted'],
+    ["frontend", { REDIS_URL: "redis:6379" }, "PROCESSOR_URL is missing"],
+    ["frontend", { REDIS_URL: "redis:6379", PROCESSOR_URL: "worker" }, 'PROCESSOR_URL: "worker" is not accepted'],
+    ["watcher", { PROMETHEUS_URL: "prometheus" }, 'PROMETHEUS_URL: "prometheus" is not accepted'],
+    ["watcher", { HOME_BELOW: "20" }, "HOME_BELOW: 20 is not accepted"],
+    ["watcher", { DRY_RUN: "maybe" }, 'DRY_RUN: "maybe" is not accepted'],
+    ["watcher", { KUBECONFIG: "/nowhere", PORT: "0" }, "KUBECONFIG: /nowhere"],
+    ["local", { MESH_PORT: "-1" }, 'MESH_PORT: "-1" is not accepted'],
+    ["local", { RUST_LOG: "info=debug=trace" }, "RUST_LOG: "],
+  ];
+  for (const [program, env, line] of cases) {
+    const { code, output } = await fails(program, env);
+    const lines = output.trim().split("\n").filter((it) => !it.includes(" INFO "));
+    assert.equal(lines.length, 1, output);
+    assert.ok(lines[0].startsWith(line), `${lines[0]} does not start with ${line}`);
+    assert.notEqual(code, 0);
+  }
+});
+
+test("a taken port is named with the variable that changes it", async () => {
+  const port = await freePort();
+  const stack = newStack();
+  await stack.worker(port, "127.0.0.1:1");
+  const { output } = await fails("worker", { PORT: String(port), REDIS_URL: "127.0.0.1:1" });
+  assert.match(output, new RegExp(`cannot listen on port ${port}; PORT chooses another: Address already in use`));
+});
+
+test("--help documents every variable with its default", () => {
+  const documented = {
+    worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY"],
+    frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE"],
+    watcher: [
+      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "QUERY", "INTERVAL", "BURST_ABOVE",
+      "HOME_BELOW", "HOME_HOLD", "DRY_RUN",
+    ],
+    local: ["PORT", "REDIS_URL", "REDIS_PORT", "PROMETHEUS_PORT", "KUBERNETES_PORT", "MESH_PORT", "FAR_SIDE_ONLY"],
+  };
+  const withoutDefault = ["REDIS_URL", "PROCESSOR_URL", "KUBECONFIG"];
+  for (const [program, variables] of Object.entries(documented)) {
+    const help = execFileSync(path.join(process.env.BINARIES ?? path.join(root, "target/debug"), program), ["--help"], {
+      encoding: "utf8",
+      env: {},
+    });
+    for (const variable of [...variables, "RUST_LOG", "LOG_FORMAT"]) {
+      const at = help.indexOf(`[env: ${variable}`);
+      assert.ok(at > 0, `${program} --help does not name ${variable}`);
+      const rest = help.slice(at).split("\n\n")[0];
+      if (!withoutDefault.includes(variable)) assert.match(rest, /\[default: /, `${program}: ${variable}`);
+    }
+  }
+});
+
+test(".env is read, and the environment wins over it", async () => {
+  const stack = newStack();
+  const [port, other] = [await freePort(), await freePort()];
+  writeFileSync(path.join(stack.directory, ".env"), `PORT=${port}\nREDIS_URL=127.0.0.1:1\n`);
+  stack.add(Process.ours("worker", {}, { cwd: stack.directory }));
+  await eventually("the worker listens where .env says", () => answers(`http://127.0.0.1:${port}/`));
+  stack.add(Process.ours("worker", { PORT: String(other) }, { cwd: stack.directory }));
+  await eventually("the worker listens where its environment says", () => answers(`http://127.0.0.1:${other}/`));
+  writeFileSync(path.join(stack.directory, ".env"), `PORT ${port}\n`);
+  const { code, output } = await fails("worker", {}, { cwd: stack.directory });
+  assert.equal(output, ".env: line 1 is not of the form NAME=value\n");
+  assert.equal(code, 2);
+});
+
+const work = (port, text = "abc") =>
+  fetch(`http://127.0.0.1:${port}/`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ str: text }),
+    signal: AbortSignal.timeout(10_000),
+  });
+
+test("the worker serves again whenever redis-server does", async () => {
+  const stack = newStack();
+  const [redisPort, port] = [await freePort(), await freePort()];
+  let redis = await stack.redis(redisPort);
+  await stack.worker(port, `127.0.0.1:${redisPort}`);
+  const cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" });
+  assert.equal((await work(port)).status, 200);
+
+  for (let round = 0; round < 3; round += 1) {
+    await redis.stop();
+    const took = await secondsOf(async () => assert.equal((await work(port)).status, 503));
+    assert.ok(took < 1, `refused after ${took} s`);
+    redis = await stack.redis(redisPort);
+    assert.equal((await work(port)).status, 200, "the next request is published");
+  }
+
+  cli("CLIENT", "KILL", "TYPE", "normal");
+  assert.equal((await work(port)).status, 200, "after a CLIENT KILL");
+
+  redis.signal("SIGSTOP");
+  const took = await secondsOf(async () => {
+    const response = await work(port);
+    assert.equal(response.status, 503);
+    assert.equal(response.headers.get("retry-after"), "1");
+  });
+  assert.ok(took < 1.2, `refused after ${took} s`);
+  redis.signal("SIGCONT");
+  await eventually("it serves again", async () => (await work(port)).status === 200, 3);
+});
+
+test("a password is used, and rediss:// is spoken", async () => {
+  const stack = newStack();
+  const [redisPort, tlsPort, plain, tls] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const file = (name) => path.join(stack.directory, name);
+  execFileSync("openssl", [
+    "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+    "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+    "-keyout", file("key.pem"), "-out", file("cert.pem"),
+  ], { stdio: "ignore" });
+  await stack.redis(redisPort, [
+    "--requirepass", "secret", "--tls-port", String(tlsPort), "--tls-cert-file", file("cert.pem"),
+    "--tls-key-file", file("key.pem"), "--tls-ca-cert-file", file("cert.pem"), "--tls-auth-clients", "no",
+  ]);
+  await stack.worker(plain, `redis://:secret@127.0.0.1:${redisPort}`);
+  assert.equal((await work(plain)).status, 200);
+  await stack.worker(tls, `rediss://:secret@localhost:${tlsPort}`, { SSL_CERT_FILE: file("cert.pem") });
+  assert.equal((await work(tls)).status, 200);
+  const wrong = await stack.worker(await freePort(), `redis://:wrong@127.0.0.1:${redisPort}`);
+  await eventually("a wrong password is told in the log", () => wrong.output.includes("redis: "));
+  assert.ok(!wrong.output.includes("wrong@"), "without the password itself");
+});
+
+test("SIGTERM makes unready, then ends; a second signal ends at once; SIGINT ends at once", async () => {
+  const stack = newStack();
+  const [redisPort, port] = [await freePort(), await freePort()];
+  await stack.redis(redisPort);
+  const start = () => stack.worker(port, `127.0.0.1:${redisPort}`);
+  const ready = () => fetch(`http://127.0.0.1:${port}/_healthz`).then((response) => response.status);
+
+  let worker = await start();
+  await eventually("ready", async () => (await ready()) === 200);
+  worker.signal("SIGTERM");
+  await eventually("unready, but still serving", async () => (await ready()) === 503, 1);
+  assert.equal((await work(port)).status, 200);
+  const took = await secondsOf(async () => assert.equal((await worker.ended).code, 0));
+  assert.ok(took < 5, `ended after ${took} s`);
+
+  worker = await start();
+  worker.signal("SIGTERM");
+  await eventually("it has heard", () => worker.output.includes("a second signal ends at once"));
+  assert.ok((await secondsOf(() => worker.stop("SIGTERM"))) < 0.5);
+
+  worker = await start();
+  assert.ok((await secondsOf(() => worker.stop("SIGINT"))) < 1);
+});
+
+test("Ctrl-C ends the demo within 5 seconds", async () => {
+  const stack = newStack();
+  const demo = stack.add(Process.ours("local", { PORT: "0" }));
+  await eventually("it says where to go", () => demo.output.includes("open http://localhost:"));
+  const took = await secondsOf(async () => assert.equal((await demo.stop("SIGINT")).code, 0));
+  assert.ok(took < 5, `ended after ${took} s`);
+});
+
+test("logs can be JSON, one object a line", async () => {
+  const stack = newStack();
+  const port = await freePort();
+  const worker = await stack.worker(port, "127.0.0.1:1", { LOG_FORMAT: "json" });
+  await eventually("it logs", () => worker.output.split("\n").length > 2);
+  for (const line of worker.output.trim().split("\n")) assert.ok(JSON.parse(line).message, line);
+});
+
+test("lock files are recorded without download addresses", () => {
+  for (const folder of ["crates/frontend/web", "e2e"]) {
+    const lock = JSON.parse(readFileSync(path.join(root, folder, "package-lock.json"), "utf8"));
+    const packages = Object.entries(lock.packages).filter(([name]) => name !== "");
+    assert.ok(packages.length > 5);
+    for (const [name, { resolved, integrity }] of packages) {
+      assert.equal(resolved, undefined, name);
+      assert.match(integrity, /^sha512-/, name);
+    }
+  }
+});

@@ -1,0 +1,139 @@
+// The whole story, in a real browser, with every program a process of its own.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+import { LEFT_OUT, demo, eventually, out, secondsOf } from "../support.mjs";
+
+const skip = LEFT_OUT.has("chromium") && "chromium is left out";
+let stack;
+let browser;
+let page;
+const foreign = [];
+const errors = [];
+
+before(async () => {
+  if (skip) return;
+  stack = await demo();
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync",
+    ],
+  });
+  page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(stack.pageUrl) && !request.url().startsWith("data:")) foreign.push(request.url());
+  });
+  page.on("pageerror", (error) => errors.push(String(error)));
+  await page.goto(stack.pageUrl);
+});
+after(async () => {
+  await browser?.close();
+  await stack?.stop();
+});
+
+const hashes = () => page.locator("#hashes li").allTextContents();
+const text = (selector) => page.locator(selector).textContent();
+
+async function enter(frequency) {
+  await page.locator("#frequency").fill(frequency);
+  await page.locator("#frequency").press("Enter");
+}
+
+/** Waits until the newest dozen of hashes are all of one kind. */
+const comesTo = (isBurst, seconds) =>
+  eventually(
+    isBurst ? "all hashes are bursty-" : "no hash is bursty-",
+    async () => {
+      const newest = (await hashes()).slice(0, 12);
+      return newest.length === 12 && newest.every((hash) => hash.startsWith("bursty-") === isBurst);
+    },
+    seconds,
+  );
+
+test("the page shows the original's words, and asks nobody else for anything", { skip }, async () => {
+  assert.equal(await page.title(), "String Hashr");
+  assert.match(await text("body"), /What’s the frequency\?/);
+  assert.match(await text("body"), /The current hash values/);
+  await eventually("it is connected", async () => (await text("#state")).startsWith("Connected."));
+  assert.deepEqual(foreign, []);
+});
+
+test("5, 20, 5: the load bursts into the other cluster and comes home", { skip, timeout: 120_000 }, async () => {
+  await enter("5");
+  await comesTo(false, 15);
+  await enter("20");
+  const burst = await secondsOf(async () => {
+    await eventually("the first are bursty-", async () => (await hashes())[6].startsWith("bursty-"), 15);
+    // The picture in the README.
+    await page.screenshot({ path: path.join(out, "mid-burst.png") });
+    await comesTo(true, 5);
+  });
+  await eventually("the share is shown", async () => (await text("#burst-share")) === "100 %");
+  await enter("5");
+  const home = await secondsOf(() => comesTo(false, 30));
+  console.log(`burst after ${burst.toFixed(1)} s, home after ${home.toFixed(1)} s`);
+  assert.equal(await text("#failed"), "0");
+});
+
+test("what is no frequency changes nothing, and the page says what is accepted", { skip }, async () => {
+  const field = page.locator("#frequency");
+  for (const wrong of ["-1", "1001", "", "1e9", "e", "--"]) {
+    await field.fill("");
+    await field.pressSequentially(wrong);
+    await field.press("Enter");
+    await eventually(`${wrong} is refused`, () => page.locator("#refused").isVisible());
+    assert.match(await text("#refused"), /accepted: 0 to stop, or 0.001 to 1000 requests per second/);
+    assert.equal(await text("#asked"), "5");
+    await enter("5");
+    await eventually("5 is accepted", () => page.locator("#refused").isHidden());
+  }
+});
+
+test("a visitor who comes later sees the rate in force", { skip }, async () => {
+  const second = await browser.newPage();
+  await second.goto(stack.pageUrl);
+  await eventually("it sees 5", async () => (await second.locator("#asked").textContent()) === "5");
+  await eventually("two are watching", async () => (await text("#viewers")) === "2");
+  await second.close();
+  await eventually("one is watching", async () => (await text("#viewers")) === "1");
+});
+
+test("what looks like HTML is shown as text", { skip }, async () => {
+  const message = "<img src=x onerror=\"document.title='owned'\">";
+  execFileSync("redis-cli", ["-p", String(stack.ports.redis), "PUBLISH", "calculation", message]);
+  await eventually("it is shown", async () => (await hashes()).includes(message));
+  assert.equal(await page.title(), "String Hashr");
+});
+
+test("the page says when Redis is away and goes on when it is back", { skip }, async () => {
+  await stack.redisServer.stop();
+  await eventually("it says so", async () => (await text("#state")).startsWith("Redis is away: "));
+  await page.screenshot({ path: path.join(out, "redis-away.png") });
+  await stack.redis(stack.ports.redis);
+  await eventually("it is live again", async () => (await text("#state")) === "Live");
+  const before = (await hashes())[0];
+  await eventually("the stream goes on", async () => (await hashes())[0] !== before);
+});
+
+test("the page counts failures while the workers are away", { skip }, async () => {
+  await Promise.all([stack.primary.stop(), stack.burst.stop()]);
+  await eventually("it says so", async () => /fail: .*unavailable/.test(await text("#state")));
+  assert.ok(Number(await text("#failed")) > 0);
+  await stack.worker(stack.ports.primary, `127.0.0.1:${stack.ports.redis}`, {}, "worker-primary");
+  await eventually("it is live again", async () => (await text("#state")) === "Live");
+});
+
+test("the page says when the frontend is away, and the list is never longer than 50", { skip }, async () => {
+  await enter("100");
+  await eventually("it is faster", async () => Number(await text("#achieved")) > 90);
+  assert.equal((await hashes()).length, 50);
+  await stack.frontend.stop();
+  await eventually("it says so", async () => /connection/i.test(await text("#state")));
+  assert.deepEqual(errors, []);
+});
