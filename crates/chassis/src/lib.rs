@@ -34,6 +34,9 @@ where
     logs::start(settings.logs());
     tracing::info!(?settings, "starting");
 
+    if let Err(error) = allow_connections() {
+        tracing::warn!(%error, "cannot raise the limit of open files: it limits the connections, too");
+    }
     let result = run(settings, service);
     match result {
         Ok(()) => {
@@ -45,6 +48,15 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// Raises the limit of open files as far as it may be raised: every connection is one, and the usual
+/// limit of 1,024 (256 on macOS) is meant for programs of another kind.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn allow_connections() -> std::io::Result<()> {
+    rlimit::increase_nofile_limit(u64::MAX).map(|_| ())
 }
 
 fn run<C, F>(settings: C, service: impl FnOnce(C, Shutdown) -> F) -> anyhow::Result<()>

@@ -1,22 +1,31 @@
 //! An HTTP server with limits: slow clients, idle ones and too many of them cost the others nothing.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, ErrorKind, IoSlice},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use anyhow::Context as _;
-use axum::Router;
+use axum::{Router, http::StatusCode};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
 use crate::Shutdown;
 
@@ -26,7 +35,10 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may leave us unable to write to it.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many connections are open at most; further ones wait to be accepted.
+/// How long a request may take in all: longer than a long poll, which is told something every 25 seconds.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many connections are open at most, `WebSocket`s among them; further ones wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 10_240;
 
 /// How long what is in flight may take once the process is to end.
@@ -44,9 +56,13 @@ const BACKLOG: u32 = 1024;
 /// Names `variable`, the setting that chose the port.
 pub fn listen(variable: &str, port: u16) -> anyhow::Result<TcpListener> {
     // `::` takes both families where there are both; some machines have only one.
-    bind(SocketAddr::from(([0_u16; 8], port)))
-        .or_else(|_| bind(SocketAddr::from(([0_u8; 4], port))))
-        .with_context(|| cannot_listen(variable, port))
+    match bind(SocketAddr::from(([0_u16; 8], port))) {
+        Err(error) if error.kind() != ErrorKind::AddrInUse => {
+            bind(SocketAddr::from(([0_u8; 4], port)))
+        }
+        result => result,
+    }
+    .with_context(|| cannot_listen(variable, port))
 }
 
 /// Listens on a port that only this machine can reach, or a free port if it is 0.
@@ -54,7 +70,12 @@ pub fn listen(variable: &str, port: u16) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// Names `variable`, the setting that chose the port.
 pub fn listen_locally(variable: &str, port: u16) -> anyhow::Result<TcpListener> {
-    bind(SocketAddr::from(([127, 0, 0, 1], port))).with_context(|| cannot_listen(variable, port))
+    // `localhost` may be either: one that is somebody else's would be reached in our place.
+    match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(error),
+        _ => bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+    }
+    .with_context(|| cannot_listen(variable, port))
 }
 
 fn cannot_listen(variable: &str, port: u16) -> String {
@@ -70,7 +91,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves HTTP/1.1 until the shutdown, then answers what is in flight, for at most [`DRAIN_TIMEOUT`].
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let router = router.layer(CatchPanicLayer::new());
+    let router = router
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::new());
     let connections = Connections {
         http: http(),
         service: TowerToHyperService::new(router),
@@ -129,7 +152,7 @@ impl Connections {
     fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
         // Answers are small and awaited: none should wait to be joined by the next one.
         let _ = stream.set_nodelay(true);
-        let mut stream = TimeoutStream::new(stream);
+        let mut stream = TimeoutStream::new(Permitted { stream, _permit: permit });
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let connection = self
             .http
@@ -149,12 +172,59 @@ impl Connections {
             if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
         });
     }
 }
 
+/// A connection and its place among those that may be open, which it keeps when it becomes a WebSocket.
+struct Permitted {
+    stream: TcpStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Permitted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Permitted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+    )
 }

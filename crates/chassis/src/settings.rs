@@ -3,7 +3,10 @@
 //! Whatever is wrong with them is said in one line that names the variable, because that line is
 //! often all that is left of a pod.
 
-use std::{error::Error as _, io::Write as _, path::Path, process::ExitCode, time::Duration};
+use std::{
+    error::Error as _, io::Write as _, ops::RangeInclusive, path::Path, process::ExitCode,
+    time::Duration,
+};
 
 use clap::{
     Arg, Parser,
@@ -82,6 +85,26 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "accepted: a time with its unit, such as 500ms, 10s or 5m".to_owned())
 }
 
+/// Parses a port; 0 is a free one.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "accepted: a port, 0 to 65535".to_owned())
+}
+
+/// Returns a parser of whole numbers in a range. Its error is a sentence that says what is accepted.
+pub fn whole_number(
+    range: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            format!("accepted: a whole number, {} to {}", range.start(), range.end())
+        })
+    }
+}
+
 /// Parses a finite number that is not negative.
 ///
 /// # Errors
@@ -114,9 +137,9 @@ fn explain<C: Settings>(error: &clap::Error) -> Stop {
     }
     let mut command = C::command();
     command.build();
+    let arg = |usage: &str| command.get_arguments().find(|arg| arg.to_string() == usage);
     let variable = |usage: &str| {
-        let arg = command.get_arguments().find(|arg| arg.to_string() == usage);
-        arg.and_then(Arg::get_env).map_or(usage.to_owned(), |env| env.display().to_string())
+        arg(usage).and_then(Arg::get_env).map_or(usage.to_owned(), |env| env.display().to_string())
     };
     let named = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(usage)) => Some(variable(usage)),
@@ -125,13 +148,19 @@ fn explain<C: Settings>(error: &clap::Error) -> Stop {
         }
         _ => None,
     };
+    let is_secret = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(usage)) => arg(usage).is_some_and(Arg::is_hide_env_values_set),
+        _ => false,
+    };
     let value = match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value)) => value.as_str(),
-        _ => "",
+        // It may hold a password, and this line goes to a log.
+        _ if is_secret => "its value".to_owned(),
+        Some(ContextValue::String(value)) => format!("{value:?}"),
+        _ => "\"\"".to_owned(),
     };
     let text = match (named, error.kind()) {
         (Some(named), ErrorKind::MissingRequiredArgument) => {
-            format!("{named} is missing; --help says what it is")
+            format!("{named}: missing; --help says what is accepted")
         }
         (Some(named), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
             let accepted = match (error.source(), error.get(ContextKind::ValidValue)) {
@@ -139,7 +168,7 @@ fn explain<C: Settings>(error: &clap::Error) -> Stop {
                 (None, Some(valid)) => format!("accepted: {valid}"),
                 (None, None) => "it needs a value".to_owned(),
             };
-            format!("{named}: {value:?} is not accepted: {accepted}")
+            format!("{named}: {value} is not accepted; {accepted}")
         }
         _ => {
             let rendered = error.render().to_string();
@@ -159,10 +188,12 @@ mod tests {
     struct Some {
         #[arg(long, env = "CHASSIS_TEST_NEEDED")]
         needed: String,
-        #[arg(long, env = "CHASSIS_TEST_PORT", default_value_t = 1)]
+        #[arg(long, env = "CHASSIS_TEST_PORT", default_value_t = 1, value_parser = port)]
         port: u16,
         #[arg(long, env = "CHASSIS_TEST_WAIT", default_value = "1s", value_parser = duration)]
         wait: Duration,
+        #[arg(long, env = "CHASSIS_TEST_SECRET", hide_env_values = true, default_value = "0")]
+        secret: u16,
         #[command(flatten)]
         logs: LogSettings,
     }
@@ -182,11 +213,14 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_one_line_that_names_the_variable() {
-        check(&[], "CHASSIS_TEST_NEEDED is missing");
-        check(&["--needed=x", "--port=abc"], "CHASSIS_TEST_PORT: \"abc\" is not accepted: invalid");
+        check(&[], "CHASSIS_TEST_NEEDED: missing");
+        check(
+            &["--needed=x", "--port=abc"],
+            "CHASSIS_TEST_PORT: \"abc\" is not accepted; accepted: a port",
+        );
         check(&["--needed=x", "--port=65536"], "CHASSIS_TEST_PORT: \"65536\"");
         check(&["--needed=x", "--port="], "CHASSIS_TEST_PORT: \"\" is not accepted");
-        check(&["--needed=x", "--wait=5"], "CHASSIS_TEST_WAIT: \"5\" is not accepted: accepted: a");
+        check(&["--needed=x", "--wait=5"], "CHASSIS_TEST_WAIT: \"5\" is not accepted; accepted: a");
         check(&["--needed=x", "--wait=1\n2"], "CHASSIS_TEST_WAIT: \"1\\n2\"");
         check(&["--needed=x", "--log-format=xml"], "LOG_FORMAT: \"xml\" is not accepted");
         check(&["--needed=x", "--rust-log=a=b=c"], "RUST_LOG: \"a=b=c\" is not accepted");
@@ -194,10 +228,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_may_be_secret_is_not_repeated() {
+        let line = from_arguments::<Some>(&["--needed=x", "--secret=hush"]).unwrap_err();
+        assert!(line.starts_with("CHASSIS_TEST_SECRET: its value is not accepted; "), "{line}");
+        assert!(!line.contains("hush"), "{line}");
+    }
+
+    #[test]
     fn settings_have_defaults() {
         let settings = from_arguments::<Some>(&["--needed=x"]).unwrap();
         assert_eq!((settings.port, settings.wait), (1, Duration::from_secs(1)));
-        assert_eq!(settings.needed, "x");
+        assert_eq!((settings.needed.as_str(), settings.secret), ("x", 0));
     }
 
     #[test]
