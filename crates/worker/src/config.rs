@@ -1,7 +1,10 @@
 //! The worker's settings.
 
 use bytesize::ByteSize;
-use chassis::{logs::LogSettings, settings::Settings};
+use chassis::{
+    logs::LogSettings,
+    settings::{Settings, port, whole_number},
+};
 use clap::{Args, Parser};
 use contract::RedisUrl;
 
@@ -10,7 +13,7 @@ use contract::RedisUrl;
 #[command(name = "worker", version)]
 pub struct Config {
     /// Port to listen on, for work and probes; 0 is a free one
-    #[arg(long, env = "PORT", default_value_t = 8081)]
+    #[arg(long, env = "PORT", default_value_t = 8081, value_parser = port)]
     pub port: u16,
 
     /// Redis 6 or later: host:port, redis://host:port or rediss://host:port
@@ -34,7 +37,7 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct CalculationSettings {
     /// Times that SHA-256 is applied, 1 to 1000000: what one request costs
-    #[arg(long, env = "ROUNDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "ROUNDS", default_value_t = 1, value_parser = whole_number(1..=1_000_000))]
     pub rounds: u32,
 
     /// Largest body that is read, from 1B to 16MiB
@@ -79,7 +82,7 @@ mod tests {
     #[test]
     fn wrong_settings_name_their_variable() {
         let line = from_arguments::<Config>(&[]).unwrap_err();
-        assert!(line.contains("REDIS_URL is missing"), "{line}");
+        assert!(line.contains("REDIS_URL: missing"), "{line}");
         check("--port=x", "PORT: \"x\"");
         check("--rounds=0", "ROUNDS: \"0\"");
         check("--rounds=1000001", "ROUNDS: \"1000001\"");

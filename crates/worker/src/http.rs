@@ -1,6 +1,6 @@
 //! The worker's HTTP side: what it accepts, and how it says no.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use axum::{
     Router,
@@ -19,7 +19,7 @@ use contract::{Work, calculation};
 use http_body_util::LengthLimitError;
 use mime::Mime;
 use prometheus_client::registry::Registry;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::{
@@ -31,6 +31,9 @@ use crate::{
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Rounds that take less than about 100 µs.
+const MAX_QUICK_ROUNDS: u32 = 1000;
 
 /// How much of an error of the JSON parser is repeated: it may hold what the client sent.
 const MAX_ERROR: usize = 200;
@@ -45,19 +48,17 @@ struct Inner {
     rounds: u32,
     max_body: usize,
     metrics: Arc<Metrics>,
+    /// Places for calculations that take a while.
+    processors: Semaphore,
 }
 
 impl App {
     pub(crate) fn new(config: &Config, announcer: Announcer, metrics: Arc<Metrics>) -> Self {
         let max_body = usize::try_from(config.calculation.max_body.as_u64()).unwrap_or(usize::MAX);
         let rounds = config.calculation.rounds;
-        Self(Arc::new(Inner {
-            announcer,
-            prefix: config.prefix.clone(),
-            rounds,
-            max_body,
-            metrics,
-        }))
+        let processors = Semaphore::new(available_parallelism().map_or(1, NonZero::get));
+        let prefix = config.prefix.clone();
+        Self(Arc::new(Inner { announcer, prefix, rounds, max_body, metrics, processors }))
     }
 }
 
@@ -95,7 +96,7 @@ async fn calculate(State(App(app)): State<App>, request: Request) -> Response {
     response
 }
 
-async fn answer(app: &Inner, request: Request) -> Result<Response, Error> {
+async fn answer(app: &Arc<Inner>, request: Request) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
     check_is_json(&head.headers)?;
     let body = read(body, &head.headers, app.max_body).await?;
@@ -103,9 +104,22 @@ async fn answer(app: &Inner, request: Request) -> Result<Response, Error> {
     let work: Work<'_> =
         serde_json::from_str(text).map_err(|error| Error::Malformed(error.to_string()))?;
 
-    let calculation = hash::calculation(&app.prefix, app.rounds, &work.text);
+    let calculation = calculation_of(app, &work.text).await?;
     app.announcer.publish(&calculation).await?;
     Ok(([(calculation::HEADER, calculation)], "OK").into_response())
+}
+
+/// Computes here what is quick, and elsewhere what would keep others waiting: as many at once as there
+/// are processors.
+async fn calculation_of(app: &Arc<Inner>, text: &str) -> Result<String, Error> {
+    if app.rounds <= MAX_QUICK_ROUNDS {
+        return Ok(hash::calculation(&app.prefix, app.rounds, text));
+    }
+    // Neither fails: the semaphore is never closed, and the calculation does not panic.
+    let _permit = app.processors.acquire().await.map_err(|_| Error::NotComputed)?;
+    let (app, text) = (Arc::clone(app), text.to_owned());
+    let calculation = spawn_blocking(move || hash::calculation(&app.prefix, app.rounds, &text));
+    calculation.await.map_err(|_| Error::NotComputed)
 }
 
 fn check_is_json(headers: &HeaderMap) -> Result<(), Error> {
@@ -157,6 +171,8 @@ enum Error {
     ContentEncoding(String),
     #[error("body: too large; accepted: up to {0} bytes")]
     TooLarge(usize),
+    #[error("the calculation has failed")]
+    NotComputed,
     #[error("body: not there within {BODY_TIMEOUT:?}")]
     Slow,
     #[error("{0}; try again")]
@@ -170,6 +186,7 @@ impl IntoResponse for Error {
             Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::NotComputed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unpublished(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut line: String = self.to_string().chars().take(MAX_ERROR).collect();
