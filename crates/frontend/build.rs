@@ -49,6 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let fetched = fetch(&web, &out.join("npm"));
     if let Err(why) = &fetched {
+        // So that the next build tries again: this file is never there.
+        println!("cargo::rerun-if-changed=web/fetched");
         println!("cargo::warning=the page will need the internet to be shown: {why}");
     }
 

@@ -68,7 +68,8 @@ pub struct Results {
     pub by_prefix: BTreeMap<String, u64>,
     /// Results left out of the live stream because they came faster than it shows them.
     pub unshown: u64,
-    /// Results that were not counted, because they came faster than they could be read.
+    /// Messages that were not counted as results, because they were too large, or came faster than they
+    /// could be read.
     pub dropped: u64,
 }
 

@@ -1,6 +1,10 @@
 //! The frontend's settings.
 
-use chassis::{HttpUrl, logs::LogSettings, settings::Settings};
+use chassis::{
+    HttpUrl,
+    logs::LogSettings,
+    settings::{Settings, port, whole_number},
+};
 use clap::{Args, Parser};
 use contract::RedisUrl;
 
@@ -9,7 +13,7 @@ use contract::RedisUrl;
 #[command(name = "frontend", version)]
 pub struct Config {
     /// Port to listen on, for the page and probes; 0 is a free one
-    #[arg(long, env = "PORT", default_value_t = 8080)]
+    #[arg(long, env = "PORT", default_value_t = 8080, value_parser = port)]
     pub port: u16,
 
     /// Where the worker is: http://host:port, with or without a path (TLS is the mesh's affair)
@@ -33,7 +37,7 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct LoadSettings {
     /// Highest rate that a visitor may ask for, in requests per second, 1 to 10000
-    #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = whole_number(1..=10_000))]
     pub max_rate: u32,
 }
 
@@ -44,12 +48,10 @@ impl Settings for Config {
 }
 
 fn processor_url(text: &str) -> Result<HttpUrl, String> {
-    let url: HttpUrl = text.parse().map_err(|error| format!("{error}"))?;
-    match url.url().scheme() {
-        "http" => Ok(url),
-        _ => Err("accepted: http://host:port, with or without a path (TLS is the mesh's affair)"
-            .to_owned()),
-    }
+    let url = text.parse().ok().filter(|url: &HttpUrl| url.url().scheme() == "http");
+    url.ok_or_else(|| {
+        "accepted: http://host:port, with or without a path (TLS is the mesh's affair)".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -68,11 +70,14 @@ mod tests {
     fn wrong_settings_name_their_variable() {
         let (processor, redis) =
             ("--processor-url=http://worker-service", "--redis-url=redis:6379");
-        check(&[], "PROCESSOR_URL, REDIS_URL is missing");
-        check(&[processor], "REDIS_URL is missing");
-        check(&["--processor-url=https://worker", redis], "PROCESSOR_URL: \"https://worker\"");
-        check(&["--processor-url=worker", redis], "PROCESSOR_URL: \"worker\"");
-        check(&[processor, "--redis-url=:"], "REDIS_URL: \":\"");
+        check(&[], "PROCESSOR_URL, REDIS_URL: missing");
+        check(&[processor], "REDIS_URL: missing");
+        check(
+            &["--processor-url=https://worker", redis],
+            "PROCESSOR_URL: its value is not accepted; accepted: http://",
+        );
+        check(&["--processor-url=worker", redis], "PROCESSOR_URL: its value");
+        check(&[processor, "--redis-url=:"], "REDIS_URL: its value");
         check(&[processor, redis, "--max-rate=0"], "MAX_RATE: \"0\"");
         check(&[processor, redis, "--max-rate=10001"], "MAX_RATE: \"10001\"");
     }

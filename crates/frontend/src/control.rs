@@ -45,18 +45,14 @@ impl Control {
         *self.viewers.borrow()
     }
 
-    /// Somebody starts to watch, unless `limit` already do; returns whether they may.
-    pub(crate) fn enter(&self, limit: usize) -> bool {
-        self.viewers.send_if_modified(|viewers| {
+    /// Somebody starts to watch, unless `limit` already do.
+    pub(crate) fn enter(&self, limit: usize) -> Option<Viewer> {
+        let may = self.viewers.send_if_modified(|viewers| {
             let may = *viewers < limit;
             *viewers += usize::from(may);
             may
-        })
-    }
-
-    /// Somebody who had entered has stopped watching.
-    pub(crate) fn leave(&self) {
-        self.viewers.send_modify(|viewers| *viewers = viewers.saturating_sub(1));
+        });
+        may.then(|| Viewer(self.viewers.clone()))
     }
 
     /// Ends the load whenever nobody has watched for 30 seconds.
@@ -77,6 +73,16 @@ impl Control {
     }
 }
 
+/// Somebody who watches, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Viewer(watch::Sender<usize>);
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.0.send_modify(|viewers| *viewers -= 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -90,19 +96,19 @@ mod tests {
         let rate = Rate::asked(&json!({"freq": 20}), 1000).unwrap();
         tokio::spawn(control.clone().stop_when_unwatched());
 
-        assert!(control.enter(1));
+        let viewer = control.enter(1).unwrap();
         control.set_rate(rate);
         sleep(Duration::from_secs(3600)).await;
         assert_eq!(control.rate(), rate, "not while somebody watches");
 
-        control.leave();
+        drop(viewer);
         sleep(Duration::from_secs(29)).await;
-        assert!(control.enter(1));
+        let viewer = control.enter(1).unwrap();
         sleep(Duration::from_secs(60)).await;
         assert_eq!(control.rate(), rate, "not if somebody comes back in time");
 
         let start = Instant::now();
-        control.leave();
+        drop(viewer);
         let mut rates = control.rates();
         let _ = rates.wait_for(|rate| *rate == Rate::ZERO).await;
         assert_eq!(start.elapsed().as_secs(), 30);
@@ -111,9 +117,10 @@ mod tests {
     #[test]
     fn viewers_have_a_limit() {
         let control = Control::new();
-        assert!(control.enter(2) && control.enter(2) && !control.enter(2));
-        control.leave();
-        assert!(control.enter(2));
+        let (first, _second) = (control.enter(2), control.enter(2).unwrap());
+        assert!(control.enter(2).is_none());
+        drop(first);
+        let _third = control.enter(2).unwrap();
         assert_eq!(control.viewers(), 2);
     }
 }

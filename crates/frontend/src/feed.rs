@@ -12,8 +12,8 @@ use std::{
 use chassis::{link, probes::Dependency};
 use contract::{RedisUrl, calculation::CHANNEL};
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue as _, IntoConnectionInfo as _, ProtocolVersion,
-    PushInfo, PushKind, RedisResult, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue as _, IntoConnectionInfo as _,
+    ProtocolVersion, PushInfo, PushKind, RedisResult, aio::MultiplexedConnection,
 };
 use tokio::sync::mpsc;
 
@@ -29,13 +29,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calculations as they come.
 pub(crate) struct Feed {
     pub(crate) messages: mpsc::Receiver<String>,
-    dropped: Arc<AtomicU64>,
+    pub(crate) dropped: Dropped,
 }
 
-impl Feed {
-    /// How many messages were dropped since this was last asked.
-    pub(crate) fn take_dropped(&self) -> u64 {
-        self.dropped.swap(0, Ordering::Relaxed)
+/// Counts messages that were not passed on. Clones are the same count.
+#[derive(Clone, Default)]
+pub(crate) struct Dropped(Arc<AtomicU64>);
+
+impl Dropped {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were since this was last asked.
+    pub(crate) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -53,8 +61,8 @@ pub(crate) fn feed(
     let client = Client::open(info.set_redis_settings(settings))?;
 
     let (messages, receiver) = mpsc::channel(MAX_WAITING);
-    let dropped = Arc::new(AtomicU64::new(0));
-    let inbox = Inbox { messages, dropped: Arc::clone(&dropped) };
+    let dropped = Dropped::default();
+    let inbox = Inbox { messages, dropped: dropped.clone() };
     let keep_subscribed = link::keep(
         dependency,
         async move || subscribe(&client, inbox.clone()).await,
@@ -67,7 +75,7 @@ pub(crate) fn feed(
 #[derive(Clone)]
 struct Inbox {
     messages: mpsc::Sender<String>,
-    dropped: Arc<AtomicU64>,
+    dropped: Dropped,
 }
 
 impl Inbox {
@@ -78,15 +86,11 @@ impl Inbox {
             Some(Ok(bytes)) if bytes.len() <= MAX_MESSAGE => {
                 String::from_utf8_lossy(&bytes).into_owned()
             }
-            _ => return self.drop_one(),
+            _ => return self.dropped.count(),
         };
         if self.messages.try_send(message).is_err() {
-            self.drop_one();
+            self.dropped.count();
         }
-    }
-
-    fn drop_one(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -115,7 +119,13 @@ async fn subscribe(
 async fn until_lost(connection: MultiplexedConnection, mut ended: mpsc::Receiver<()>) -> String {
     let ping = || {
         let mut connection = connection.clone();
-        async move { redis::cmd("PING").query_async::<()>(&mut connection).await }
+        async move {
+            match redis::cmd("PING").query_async::<()>(&mut connection).await {
+                Err(error) if error.kind() == ErrorKind::Io => Err(error),
+                // It answers, if only to say that it cannot serve now: the subscription is fine.
+                _ => Ok(()),
+            }
+        }
     };
     tokio::select! {
         _ = ended.recv() => "the connection has ended".to_owned(),

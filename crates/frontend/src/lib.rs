@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use chassis::{Shutdown, probes::Readiness};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 pub use config::{Config, LoadSettings};
 
@@ -37,8 +37,9 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let control = control::Control::new();
     let tally = load::SharedTally::default();
     let processor = processor::Processor::new(&config.processor_url)?;
-    // Not a part of the probe's readiness: without Redis, the page is there to say so.
-    let redis = Readiness::new(shutdown.clone()).register("redis");
+    // Not a part of the probe's readiness: without Redis or workers, the page is there to say so.
+    let neighbours = Readiness::new(shutdown.clone());
+    let (redis, workers) = (neighbours.register("redis"), neighbours.register("workers"));
     let (feed, keep_subscribed) = feed::feed(&config.redis_url, redis.clone())?;
     let (sockets, browsers) = socket::browsers(control.clone(), max_rate);
 
@@ -49,6 +50,17 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let router = http::router(max_rate, sockets, readiness, Arc::new(registry))?;
 
     tracing::info!(address = %listener.local_addr()?, max_rate, "frontend is listening");
+    // Tasks of their own, so that many browsers do not keep the load waiting. They end with this function.
+    let mut streams = JoinSet::new();
+    streams.spawn(stream::relay(feed.messages, browsers.clone(), tally.clone()));
+    streams.spawn(stream::report(stream::Report {
+        browsers: browsers.clone(),
+        control: control.clone(),
+        tally: tally.clone(),
+        redis,
+        dropped: feed.dropped,
+        workers,
+    }));
     let until_shutdown = async {
         tokio::join!(
             chassis::server::serve(listener, router, shutdown.clone()),
@@ -58,8 +70,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     tokio::select! {
         ((), ()) = until_shutdown => Ok(()),
         never = keep_subscribed => match never {},
-        never = stream::relay(feed, browsers.clone(), tally.clone()) => match never {},
-        never = stream::report(browsers.clone(), control.clone(), tally.clone(), redis) => match never {},
+        _ = streams.join_next() => anyhow::bail!("the stream to the browsers has ended"),
         never = control.clone().stop_when_unwatched() => match never {},
         never = browsers.leave_on(shutdown.clone()) => match never {},
     }

@@ -100,7 +100,7 @@ mod tests {
         {
             assert!(page.contains(words), "{words} is missing");
         }
-        assert!(page.contains("max=\"1000\""));
+        assert!(page.contains("0.001 to 1000 requests per second"));
         for asset in ASSETS {
             assert!(page.contains(asset.name), "{} is not linked", asset.name);
         }

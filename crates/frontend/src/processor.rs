@@ -21,8 +21,9 @@ use crate::tally::Failure;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a request may take in all.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request may take in all: longer than the mesh lets it take (`istio/`), so that it is the
+/// mesh that ends it, and counts it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long a connection is kept for the next request: less than the worker keeps it, so that it is
 /// never closed as a request is sent.

@@ -1,6 +1,6 @@
 //! The socket.io side: what browsers may say, and what they are told.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use contract::{Stats, events};
 use serde::Serialize;
@@ -26,6 +26,9 @@ const MAX_VIEWERS: usize = 1000;
 const PING_EVERY: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a connection may take to become a browser's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Speaks to all browsers. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Browsers(SocketIo);
@@ -37,6 +40,7 @@ pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Brows
         .ws_max_message_size(MAX_PAYLOAD)
         .ws_max_frame_size(MAX_PAYLOAD)
         .max_buffer_size(MAX_WAITING)
+        .connect_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_EVERY)
         .ping_timeout(PING_TIMEOUT)
         .build_layer();
@@ -45,13 +49,15 @@ pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Brows
 }
 
 fn welcome(socket: &SocketRef, control: &Control, max_rate: u32) {
-    if !control.enter(MAX_VIEWERS) {
+    let Some(viewer) = control.enter(MAX_VIEWERS) else {
         let _ = socket.emit(events::REFUSED, &format!("{MAX_VIEWERS} are watching already"));
         let _ = socket.clone().disconnect();
         return;
-    }
-    let leaving = control.clone();
-    socket.on_disconnect(async move || leaving.leave());
+    };
+    // The handler is dropped with the socket, whether it was called or not: somebody may have left before
+    // it was here.
+    let viewer = Arc::new(viewer);
+    socket.on_disconnect(async move || drop(viewer));
     let control = control.clone();
     socket.on(
         events::FREQUENCY,

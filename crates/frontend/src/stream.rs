@@ -3,10 +3,13 @@
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use chassis::probes::Dependency;
-use contract::{Stats, calculation};
+use contract::{Ledger, Stats, calculation};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::{control::Control, feed::Feed, load::SharedTally, sampler::Sampler, socket::Browsers};
+use crate::{
+    control::Control, feed::Dropped, load::SharedTally, sampler::Sampler, socket::Browsers,
+};
 
 /// Time between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
@@ -15,16 +18,16 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 const REPORTS_A_SECOND: usize = 4;
 
 /// Counts every calculation, and shows those that can be shown.
-pub(crate) async fn relay(mut feed: Feed, browsers: Browsers, tally: SharedTally) -> Infallible {
+pub(crate) async fn relay(
+    mut messages: mpsc::Receiver<String>,
+    browsers: Browsers,
+    tally: SharedTally,
+) -> Infallible {
     let start = Instant::now();
     let mut sampler = Sampler::default();
-    while let Some(message) = feed.messages.recv().await {
+    while let Some(message) = messages.recv().await {
         let shown = sampler.shows(start.elapsed());
-        {
-            let mut tally = tally.lock();
-            tally.see(calculation::prefix(&message), shown);
-            tally.drop_results(feed.take_dropped());
-        }
+        tally.lock().see(calculation::prefix(&message), shown);
         if shown {
             browsers.show(&message).await;
         }
@@ -33,22 +36,34 @@ pub(crate) async fn relay(mut feed: Feed, browsers: Browsers, tally: SharedTally
     std::future::pending().await
 }
 
+/// What a report is made of, and who it is told to.
+pub(crate) struct Report {
+    pub(crate) browsers: Browsers,
+    pub(crate) control: Control,
+    pub(crate) tally: SharedTally,
+    /// Where calculations come from.
+    pub(crate) redis: Dependency,
+    /// Messages from there that were not passed on.
+    pub(crate) dropped: Dropped,
+    /// Who answers the requests.
+    pub(crate) workers: Dependency,
+}
+
 /// Tells everybody how things stand, four times a second.
-pub(crate) async fn report(
-    browsers: Browsers,
-    control: Control,
-    tally: SharedTally,
-    redis: Dependency,
-) -> Infallible {
+pub(crate) async fn report(report: Report) -> Infallible {
+    let Report { browsers, control, tally, redis, dropped, workers } = report;
     let mut ticks = interval(REPORT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = Achieved::default();
+    let mut health = Health::new(workers);
     loop {
         ticks.tick().await;
         let (ledger, results) = {
-            let tally = tally.lock();
+            let mut tally = tally.lock();
+            tally.drop_results(dropped.take());
             (tally.ledger(), tally.results())
         };
+        health.note(&ledger);
         let feed = match redis.lacks() {
             None => contract::Feed::Live,
             Some(reason) => contract::Feed::Away { reason },
@@ -62,6 +77,31 @@ pub(crate) async fn report(
             feed,
         };
         browsers.tell(&stats).await;
+    }
+}
+
+/// Says in the log when requests begin to fail, and when they have not failed for two seconds.
+struct Health {
+    workers: Dependency,
+    last: Ledger,
+    quiet: usize,
+}
+
+impl Health {
+    fn new(workers: Dependency) -> Self {
+        Self { workers, last: Ledger::default(), quiet: 0 }
+    }
+
+    fn note(&mut self, ledger: &Ledger) {
+        let failed = ledger.failed.total() - self.last.failed.total();
+        let answered = ledger.answered - self.last.answered;
+        self.quiet = if failed == 0 { self.quiet + 1 } else { 0 };
+        if 0 < failed {
+            self.workers.down("requests fail, see /metrics for the kinds");
+        } else if 0 < answered && 2 * REPORTS_A_SECOND <= self.quiet {
+            self.workers.up();
+        }
+        self.last = *ledger;
     }
 }
 

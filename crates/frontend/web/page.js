@@ -1,7 +1,8 @@
 // String Hashr: asks for a rate, shows what comes of it.
 
 const MAX_HASHES = 50;
-const HASH_LENGTH = 44;
+// A SHA-256 digest in base64, behind the prefix of a worker that is not primary's.
+const PREFIXED_HASH = /^[!-~]+[A-Za-z0-9+/]{43}=$/;
 // Reports that the share of the clusters is taken over: two seconds.
 const SHARE_REPORTS = 8;
 
@@ -28,7 +29,7 @@ function refuse(sentence) {
 function addHash(message) {
   const item = document.createElement("li");
   item.textContent = message;
-  item.classList.toggle("burst", message.length > HASH_LENGTH);
+  item.classList.toggle("burst", PREFIXED_HASH.test(message));
   const hashes = element("hashes");
   hashes.prepend(item);
   while (hashes.childElementCount > MAX_HASHES) hashes.lastElementChild.remove();
@@ -37,6 +38,7 @@ function addHash(message) {
 function addStats(stats) {
   const failed = Object.values(stats.ledger.failed).reduce((sum, count) => sum + count, 0);
   show("asked", stats.freq);
+  element("frequency").placeholder = stats.freq || 5;
   show("achieved", stats.achieved.toFixed(1));
   show("answered", stats.ledger.answered);
   show("failed", failed);
@@ -54,6 +56,8 @@ function showShare() {
   let primary = 0;
   let burst = 0;
   for (const [prefix, count] of Object.entries(newest)) {
+    // What no worker has published.
+    if (prefix === "other") continue;
     const results = count - (oldest[prefix] ?? 0);
     if (prefix === "") primary += results;
     else burst += results;
@@ -68,8 +72,8 @@ function showShare() {
 
 function showState(stats, failedLately) {
   if (stats.feed.state === "away") setState(`Redis is away: ${stats.feed.reason}`, "danger");
-  else if (failedLately > 0) setState(`Requests to the workers fail: ${kinds(stats)}`, "warning");
-  else if (stats.freq === 0) setState("Connected. Enter a frequency.", "secondary");
+  else if (failedLately > 0) setState(`Requests to the workers fail: ${kinds(stats)} in the last two seconds`, "warning");
+  else if (stats.freq === 0) setState(stats.ledger.planned > 0 ? "Stopped. Enter a frequency." : "Connected. Enter a frequency.", "secondary");
   else setState("Live", "success");
 }
 
@@ -83,7 +87,12 @@ function kinds(stats) {
 
 const socket = io();
 socket.on("connect", () => reports.splice(0));
-socket.on("disconnect", () => setState("The connection is lost, connecting again…", "danger"));
+socket.on("disconnect", (reason) => {
+  // What was true a moment ago is not known now.
+  for (const output of document.querySelectorAll("output")) output.textContent = "–";
+  const isOver = reason === "io server disconnect";
+  setState(isOver ? "The connection was ended; reload to connect again." : "The connection is lost, connecting again…", "danger");
+});
 socket.on("connect_error", () => setState("No connection, trying again…", "danger"));
 socket.on("calculation", addHash);
 socket.on("stats", addStats);
@@ -91,9 +100,7 @@ socket.on("refused", refuse);
 
 element("ask").addEventListener("submit", (event) => {
   event.preventDefault();
-  const field = element("frequency");
-  // What a number field cannot read is empty to us, but not to its visitor.
-  const freq = field.validity.badInput ? "not a number" : field.value;
+  const freq = element("frequency").value;
   socket.timeout(5000).emit("frequency", { freq }, (lost, answer) => {
     if (lost) refuse("There is no answer; is the connection lost?");
     else refuse(answer.error);
