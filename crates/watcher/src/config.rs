@@ -5,22 +5,27 @@ use std::time::Duration;
 use chassis::{
     HttpUrl,
     logs::LogSettings,
-    settings::{Settings, duration, not_negative},
+    settings::{Settings, duration, not_negative, port},
 };
 use clap::{Args, Parser};
 
 /// The request rate from the frontend to the workers of both clusters, as the frontend's own sidecar
 /// counts it: that one is always in primary, so it goes on counting once the traffic has left.
-const DEFAULT_QUERY: &str = "sum(rate(istio_requests_total{reporter=\"source\",\
+pub const DEFAULT_QUERY: &str = "sum(rate(istio_requests_total{reporter=\"source\",\
     source_workload=\"frontend-deployment\",source_workload_namespace=\"default\",\
     destination_service=\"worker-service.default.svc.cluster.local\"}[30s]))";
 
 /// Moves traffic to the burst cluster when the request rate is high, and home when it is low
 #[derive(Clone, Debug, Parser)]
-#[command(name = "watcher", version)]
+#[command(
+    name = "watcher",
+    version,
+    // kube logs each failed call as an error of its own; we say once what happened.
+    mut_arg("rust_log", |arg| arg.default_value("info,kube_client=off"))
+)]
 pub struct Config {
     /// Port to listen on, for probes and metrics; 0 is a free one
-    #[arg(long, env = "PORT", default_value_t = 8082)]
+    #[arg(long, env = "PORT", default_value_t = 8082, value_parser = port)]
     pub port: u16,
 
     /// Where Prometheus is: http:// or https://, with or without a path
@@ -109,7 +114,7 @@ impl PolicySettings {
             Ok(())
         } else {
             Err(format!(
-                "HOME_BELOW: {home_below} is not accepted: accepted: up to BURST_ABOVE, which is {burst_above}"
+                "HOME_BELOW: {home_below} is not accepted; accepted: up to BURST_ABOVE, which is {burst_above}"
             ))
         }
     }
@@ -164,14 +169,14 @@ mod tests {
 
     #[test]
     fn wrong_settings_name_their_variable() {
-        check(&["--prometheus-url=prometheus:9090"], "PROMETHEUS_URL: \"prometheus:9090\"");
+        check(&["--prometheus-url=prometheus:9090"], "PROMETHEUS_URL: its value");
         check(&["--query= "], "QUERY: \" \"");
-        check(&["--interval=1ms"], "INTERVAL: \"1ms\" is not accepted: accepted: 100ms to 1h");
+        check(&["--interval=1ms"], "INTERVAL: \"1ms\" is not accepted; accepted: 100ms to 1h");
         check(&["--home-hold=2h"], "HOME_HOLD: \"2h\"");
-        check(&["--burst-above=NaN"], "BURST_ABOVE: \"NaN\" is not accepted: accepted: a number");
+        check(&["--burst-above=NaN"], "BURST_ABOVE: \"NaN\" is not accepted; accepted: a number");
         check(&["--burst-above=inf"], "BURST_ABOVE: \"inf\"");
         check(&["--home-below=-1"], "HOME_BELOW: \"-1\"");
-        check(&["--home-below=16"], "HOME_BELOW: 16 is not accepted: accepted: up to BURST_ABOVE");
+        check(&["--home-below=16"], "HOME_BELOW: 16 is not accepted; accepted: up to BURST_ABOVE");
         check(&["--virtual-service=Worker"], "VIRTUAL_SERVICE: \"Worker\"");
         check(&["--dry-run=perhaps"], "DRY_RUN: \"perhaps\"");
     }

@@ -138,6 +138,11 @@ impl Decision {
             Self::Hold(_) => None,
         }
     }
+
+    /// Whether the weights in force are known to be right.
+    pub(crate) fn is_settled(self) -> bool {
+        matches!(self, Self::Hold(Hold::AsItShouldBe | Hold::BetweenThresholds))
+    }
 }
 
 impl fmt::Display for Decision {

@@ -21,7 +21,7 @@ use chassis::{
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-pub use config::{Config, PolicySettings};
+pub use config::{Config, DEFAULT_QUERY, PolicySettings};
 
 /// Watches until the shutdown.
 ///
@@ -46,7 +46,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         }),
         dry_run: policy.dry_run,
         metrics,
-        prometheus_answers: readiness.register("request rate"),
+        rate_known: readiness.register("request rate"),
+        has_known_rate: false,
         weights_read: readiness.register("reading the VirtualService"),
         weights_written: readiness.register("writing the VirtualService"),
         said: None,

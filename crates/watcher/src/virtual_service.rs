@@ -8,14 +8,14 @@ mod routes;
 
 use std::{env, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use json_patch::{
     AddOperation, Patch as JsonPatch, PatchOperation, TestOperation, jsonptr::PointerBuf,
 };
 use kube::{
     Api, Client, Config as ClientConfig,
     api::{DynamicObject, Patch, PatchParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
@@ -76,12 +76,10 @@ impl VirtualService {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // As kubectl has it, an empty one is none.
         let mut client = match config.kubeconfig.as_deref().filter(|paths| !paths.is_empty()) {
-            Some(paths) => {
-                from_kubeconfig(paths).await.with_context(|| format!("KUBECONFIG: {paths}"))?
-            }
-            None => ClientConfig::infer()
+            Some(paths) => from_kubeconfig(paths)
                 .await
-                .context("neither a kubeconfig nor a pod's credentials")?,
+                .map_err(|error| anyhow!("KUBECONFIG: {paths}: {error}"))?,
+            None => infer().await?,
         };
         // The next tick is the retry, and knows more than this one.
         client.default_retry = false;
@@ -112,12 +110,23 @@ impl VirtualService {
     }
 }
 
-async fn from_kubeconfig(paths: &str) -> anyhow::Result<ClientConfig> {
+/// The current context, or in a pod its own credentials.
+async fn infer() -> anyhow::Result<ClientConfig> {
+    let options = KubeConfigOptions::default();
+    match ClientConfig::from_kubeconfig(&options).await {
+        Ok(config) => Ok(config),
+        Err(kubeconfig) => ClientConfig::incluster().map_err(|in_cluster| {
+            anyhow!("KUBECONFIG: missing; there is no current context ({kubeconfig}), and this is no pod ({in_cluster})")
+        }),
+    }
+}
+
+async fn from_kubeconfig(paths: &str) -> Result<ClientConfig, KubeconfigError> {
     let mut merged = Kubeconfig::default();
     for path in env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()) {
         merged = merged.merge(Kubeconfig::read_from(path)?)?;
     }
-    Ok(ClientConfig::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await?)
+    ClientConfig::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await
 }
 
 async fn within_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {

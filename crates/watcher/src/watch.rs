@@ -23,7 +23,9 @@ pub(crate) struct Watch {
     pub(crate) decider: Decider,
     pub(crate) dry_run: bool,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) prometheus_answers: Dependency,
+    pub(crate) rate_known: Dependency,
+    /// Whether there has been a rate since the start.
+    pub(crate) has_known_rate: bool,
     pub(crate) weights_read: Dependency,
     pub(crate) weights_written: Dependency,
     /// The decision that the log was told last, and what kept the rate from being known.
@@ -55,7 +57,9 @@ impl Watch {
         }
         match decision.weights() {
             Some(weights) if !self.dry_run => self.apply(&observed, weights, rate).await,
-            _ => self.weights_written.up(),
+            // Only when nothing needs to be written is an earlier failure over.
+            None if decision.is_settled() => self.weights_written.up(),
+            _ => {}
         }
     }
 
@@ -71,17 +75,17 @@ impl Watch {
         }
     }
 
-    fn note_rate(&self, rate: &Result<f64, Unknown>) {
+    fn note_rate(&mut self, rate: &Result<f64, Unknown>) {
         count(&self.metrics.readings, rate.as_ref().map_or_else(Unknown::kind, |_| "ok"));
         match rate {
             Ok(rate) => {
                 self.metrics.rate.set(*rate);
-                self.prometheus_answers.up();
+                self.has_known_rate = true;
+                self.rate_known.up();
             }
-            // Prometheus is there and has nothing to say, as before the very first request: that is no
-            // reason to be unready.
-            Err(Unknown::Empty) => self.prometheus_answers.up(),
-            Err(unknown) => self.prometheus_answers.down(unknown),
+            // Before the very first request there is nothing to be known: no reason to be unready.
+            Err(Unknown::Empty) if !self.has_known_rate => self.rate_known.up(),
+            Err(unknown) => self.rate_known.down(unknown),
         }
     }
 
