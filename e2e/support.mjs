@@ -1,6 +1,6 @@
 // Starts real parts, each as a process of its own, and ends them with the test.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -158,6 +158,12 @@ export class Stack {
   }
 }
 
+/** The watcher's query over the demo's shorter window, as `local --help` says it. */
+function localQuery() {
+  const help = execFileSync(path.join(binaries, "local"), ["--help"], { encoding: "utf8", env: {} });
+  return help.match(/\[env: QUERY=\]\s+\[default: (sum\(.*\[10s\]\)\))\]/)[1];
+}
+
 export async function answers(url) {
   const response = await fetch(url, { signal: AbortSignal.timeout(1000) });
   return response.ok;
@@ -200,9 +206,7 @@ export async function demo() {
       PORT: String(ports.watcher),
       PROMETHEUS_URL: `http://127.0.0.1:${prometheus}`,
       KUBECONFIG: stack.kubeconfig(ports.kubernetes),
-      QUERY:
-        'sum(rate(istio_requests_total{reporter="source",source_workload="frontend-deployment",' +
-        'destination_service="worker-service.default.svc.cluster.local"}[10s]))',
+      QUERY: localQuery(),
     }),
   );
   await eventually("the watcher listens", () => answers(`http://127.0.0.1:${ports.watcher}/`));

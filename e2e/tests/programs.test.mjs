@@ -26,12 +26,12 @@ async function fails(program, env, options) {
 
 test("a missing or malformed variable ends a program at once with one line that names it", async () => {
   const cases = [
-    ["worker", {}, "REDIS_URL is missing"],
-    ["worker", { REDIS_URL: "http://redis" }, "REDIS_URL: "],
+    ["worker", {}, "REDIS_URL: missing"],
+    ["worker", { REDIS_URL: "http://redis" }, "REDIS_URL: its value is not accepted; accepted: host:port"],
     ["worker", { REDIS_URL: "redis:6379", PORT: "http" }, 'PORT: "http" is not accepted'],
-    ["frontend", { REDIS_URL: "redis:6379" }, "PROCESSOR_URL is missing"],
-    ["frontend", { REDIS_URL: "redis:6379", PROCESSOR_URL: "worker" }, 'PROCESSOR_URL: "worker" is not accepted'],
-    ["watcher", { PROMETHEUS_URL: "prometheus" }, 'PROMETHEUS_URL: "prometheus" is not accepted'],
+    ["frontend", { REDIS_URL: "redis:6379" }, "PROCESSOR_URL: missing"],
+    ["frontend", { REDIS_URL: "redis:6379", PROCESSOR_URL: "worker" }, 'PROCESSOR_URL: its value is not accepted; accepted: http://'],
+    ["watcher", { PROMETHEUS_URL: "prometheus" }, 'PROMETHEUS_URL: its value is not accepted; accepted: http://'],
     ["watcher", { HOME_BELOW: "20" }, "HOME_BELOW: 20 is not accepted"],
     ["watcher", { DRY_RUN: "maybe" }, 'DRY_RUN: "maybe" is not accepted'],
     ["watcher", { KUBECONFIG: "/nowhere", PORT: "0" }, "KUBECONFIG: /nowhere"],

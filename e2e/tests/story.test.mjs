@@ -77,13 +77,18 @@ test("5, 20, 5: the load bursts into the other cluster and comes home", { skip, 
   await eventually("the share is shown", async () => (await text("#burst-share")) === "100 %");
   await enter("5");
   const home = await secondsOf(() => comesTo(false, 30));
+  for (const move of ["from=primary 100, burst 0 to=primary 0, burst 100", "from=primary 0, burst 100 to=primary 100, burst 0"]) {
+    const lines = stack.watcher.output.split("\n").filter((line) => line.includes(move));
+    assert.equal(lines.length, 1, stack.watcher.output);
+    assert.match(lines[0], /weights written rate=\d+\.\d+/);
+  }
   console.log(`burst after ${burst.toFixed(1)} s, home after ${home.toFixed(1)} s`);
   assert.equal(await text("#failed"), "0");
 });
 
 test("what is no frequency changes nothing, and the page says what is accepted", { skip }, async () => {
   const field = page.locator("#frequency");
-  for (const wrong of ["-1", "1001", "", "1e9", "e", "--"]) {
+  for (const wrong of ["-1", "1001", "", "1e9", "abc", "0,5", "1-", "NaN"]) {
     await field.fill("");
     await field.pressSequentially(wrong);
     await field.press("Enter");

@@ -1,25 +1,29 @@
 //! The settings of the demo.
 
-use chassis::{logs::LogSettings, settings::Settings};
+use chassis::{
+    logs::LogSettings,
+    settings::{Settings, port},
+};
 use clap::Parser;
 use contract::RedisUrl;
 
-/// The local Prometheus scrapes every second, so that a third of the usual window holds as much.
-const DEFAULT_QUERY: &str = "sum(rate(istio_requests_total{reporter=\"source\",\
-    source_workload=\"frontend-deployment\",source_workload_namespace=\"default\",\
-    destination_service=\"worker-service.default.svc.cluster.local\"}[10s]))";
+/// The watcher's query, over a third of its window: the local Prometheus scrapes every second, so that it
+/// holds as much.
+fn default_query() -> String {
+    watcher::DEFAULT_QUERY.replace("[30s]", "[10s]")
+}
 
 /// Runs the whole demo on this machine: both clusters, the mesh, and all that watches over them
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "local",
     version,
-    mut_arg("query", |arg| arg.default_value(DEFAULT_QUERY)),
-    mut_arg("rust_log", |arg| arg.default_value("info,chassis=warn"))
+    mut_arg("query", |arg| arg.default_value(default_query())),
+    mut_arg("rust_log", |arg| arg.default_value("info,chassis=warn,kube_client=off"))
 )]
 pub struct Config {
     /// Port of the page; 0 is a free one
-    #[arg(long, env = "PORT", default_value_t = 8080)]
+    #[arg(long, env = "PORT", default_value_t = 8080, value_parser = port)]
     pub port: u16,
 
     /// A Redis that is already there, instead of the embedded one
@@ -57,31 +61,31 @@ pub struct Config {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Ports {
     /// Port of the embedded Redis; 0 is a free one
-    #[arg(long, env = "REDIS_PORT", default_value_t = 0)]
+    #[arg(long, env = "REDIS_PORT", default_value_t = 0, value_parser = port)]
     pub redis_port: u16,
 
     /// Port of the Prometheus API; 0 is a free one
-    #[arg(long, env = "PROMETHEUS_PORT", default_value_t = 0)]
+    #[arg(long, env = "PROMETHEUS_PORT", default_value_t = 0, value_parser = port)]
     pub prometheus_port: u16,
 
     /// Port of the Kubernetes API; 0 is a free one
-    #[arg(long, env = "KUBERNETES_PORT", default_value_t = 0)]
+    #[arg(long, env = "KUBERNETES_PORT", default_value_t = 0, value_parser = port)]
     pub kubernetes_port: u16,
 
     /// Port of the weighted proxy in the place of the mesh; 0 is a free one
-    #[arg(long, env = "MESH_PORT", default_value_t = 0)]
+    #[arg(long, env = "MESH_PORT", default_value_t = 0, value_parser = port)]
     pub mesh_port: u16,
 
     /// Port of primary's worker; 0 is a free one
-    #[arg(long, env = "WORKER_PRIMARY_PORT", default_value_t = 0)]
+    #[arg(long, env = "WORKER_PRIMARY_PORT", default_value_t = 0, value_parser = port)]
     pub worker_primary_port: u16,
 
     /// Port of burst's worker; 0 is a free one
-    #[arg(long, env = "WORKER_BURST_PORT", default_value_t = 0)]
+    #[arg(long, env = "WORKER_BURST_PORT", default_value_t = 0, value_parser = port)]
     pub worker_burst_port: u16,
 
     /// Port of the watcher's probes and metrics; 0 is a free one
-    #[arg(long, env = "WATCHER_PORT", default_value_t = 0)]
+    #[arg(long, env = "WATCHER_PORT", default_value_t = 0, value_parser = port)]
     pub watcher_port: u16,
 }
 
@@ -99,7 +103,7 @@ impl Settings for Config {
         ];
         match named.into_iter().find(|(_, port)| self.far_side_only && *port == 0) {
             Some((name, _)) => Err(format!(
-                "{name}: 0 is not accepted: accepted with FAR_SIDE_ONLY: the port of a worker"
+                "{name}: 0 is not accepted; accepted with FAR_SIDE_ONLY: the port of a worker"
             )),
             None => Ok(()),
         }

@@ -9,9 +9,9 @@ pub(crate) fn guide(addresses: &Addresses, config: &Config, kubeconfig: &Path) -
     let Addresses { page, redis, mesh, prometheus, kubernetes, watcher, workers } = addresses;
     let port = page.port();
     let kubeconfig = kubeconfig.display();
-    let redis_is = if config.redis_url.is_some() { "yours" } else { "embedded" };
+    let redis_is = if config.redis_url.is_some() { "Redis (yours)" } else { "Redis (embedded)" };
     let far_side = format!(
-        "  Redis ({redis_is})       {redis}\n\
+        "  {redis_is:<23}{redis}\n\
          \x20 mesh                   http://{mesh}, metrics at /stats/prometheus\n\
          \x20 Prometheus API         http://{prometheus}\n\
          \x20 Kubernetes API         http://{kubernetes}, KUBECONFIG={kubeconfig}\n"
@@ -29,12 +29,13 @@ pub(crate) fn guide(addresses: &Addresses, config: &Config, kubeconfig: &Path) -
             query = config.policy.query,
         );
     }
-    let watcher::PolicySettings { burst_above, home_below, home_hold, .. } = &config.policy;
+    let watcher::PolicySettings { burst_above, home_below, .. } = &config.policy;
+    let (high, low) = ((burst_above * 4.0 / 3.0).ceil(), (home_below / 2.0).floor());
     format!(
         "\nString Hashr is running: open http://localhost:{port}\n\n\
-         \x20 1. Enter 20. Above {burst_above}/s the watcher moves the load to the burst cluster:\n\
-         \x20    a few seconds later every hash starts with bursty-\n\
-         \x20 2. Enter 5. Below {home_below}/s for {home_hold:?} it comes home.\n\
+         \x20 1. Enter {high}. Above {burst_above}/s the watcher moves the load to the burst cluster:\n\
+         \x20    some ten seconds later every hash starts with bursty-\n\
+         \x20 2. Enter {low}. Below {home_below}/s, some twenty seconds later, it is home again.\n\
          \x20 3. Ctrl-C ends it.\n\n{far_side}\
          \x20 worker of primary      http://127.0.0.1:{primary}\n\
          \x20 worker of burst        http://127.0.0.1:{burst}\n\

@@ -133,15 +133,21 @@ impl Demo {
                 unreachable!("nobody asks this one to stop")
             });
         }
-        match listeners.services {
-            Some(listeners) => {
-                let kubeconfig = kubeconfig.path().to_string_lossy().into_owned();
-                listeners.run(&config, &addresses, kubeconfig, &shutdown).await
+        let near_side = async {
+            match listeners.services {
+                Some(listeners) => {
+                    let kubeconfig = kubeconfig.path().to_string_lossy().into_owned();
+                    listeners.run(&config, &addresses, kubeconfig, &shutdown).await
+                }
+                None => {
+                    shutdown.stopping().await;
+                    Ok(())
+                }
             }
-            None => {
-                shutdown.stopping().await;
-                Ok(())
-            }
+        };
+        tokio::select! {
+            result = near_side => result,
+            _ = far_side.join_next() => anyhow::bail!("a part of the far side has ended"),
         }
     }
 }

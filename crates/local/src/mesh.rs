@@ -79,13 +79,28 @@ pub fn router(virtual_service: VirtualService, workers: Workers, requests: Reque
 
 async fn forward(State(mesh): State<Mesh>, request: Request) -> Response {
     let cluster = choose(mesh.virtual_service.weights());
+    let mut counted =
+        Counted { requests: &mesh.requests, series: Series { cluster, response_code: 0 } };
     let response = match timeout(ROUTE_TIMEOUT, mesh.send(cluster, request)).await {
         Ok(Some(response)) => response,
         Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream").into_response(),
         Err(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream request timeout").into_response(),
     };
-    mesh.requests.count(Series { cluster, response_code: response.status().as_u16() });
+    counted.series.response_code = response.status().as_u16();
     response
+}
+
+/// Counts a request when it has ended, whoever has ended it: one that its client gave up has the code 0,
+/// as with Envoy.
+struct Counted<'a> {
+    requests: &'a Requests,
+    series: Series,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.requests.count(self.series);
+    }
 }
 
 impl Mesh {

@@ -108,6 +108,9 @@ mod tests {
             120
         );
 
+        let watchers = SumOfRate::parse(watcher::DEFAULT_QUERY).unwrap();
+        assert!(watchers.selects(&series(200)) && watchers.selects(&series(503)));
+
         for wrong in [
             "",
             "1",

@@ -23,6 +23,16 @@ impl Browser {
         browser
     }
 
+    /// Connects and disconnects in one breath.
+    pub(crate) async fn open_and_leave(address: SocketAddr) {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let (mut socket, _) = connect_async(url).await.unwrap();
+        socket.feed(Message::text("40")).await.unwrap();
+        socket.feed(Message::text("41")).await.unwrap();
+        socket.flush().await.unwrap();
+        socket.close(None).await.unwrap();
+    }
+
     /// The next packet that is no ping.
     async fn packet(&mut self) -> String {
         loop {

@@ -37,7 +37,8 @@ impl Running {
             .expect("not ended in 5 s")
             .unwrap()
             .unwrap();
-        assert!(start.elapsed() < Duration::from_secs(5));
+        // Nobody needs to be cut off: that would take four.
+        assert!(start.elapsed() < Duration::from_secs(3), "ended after {:?}", start.elapsed());
     }
 }
 

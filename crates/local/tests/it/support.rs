@@ -222,6 +222,11 @@ impl Sink {
     }
 }
 
+/// Raises the limit of open files, as every program of ours does.
+pub(crate) fn allow_connections() {
+    chassis::allow_connections().unwrap();
+}
+
 pub(crate) fn listener() -> (TcpListener, SocketAddr) {
     let listener = listen_locally("test", 0).unwrap();
     let address = listener.local_addr().unwrap();

@@ -6,7 +6,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    http::{Method, StatusCode},
+    middleware::{Next, from_fn},
+    response::IntoResponse as _,
+    routing::get,
+};
 use chassis::{Shutdown, server::serve, settings::from_arguments};
 use local::kubernetes::{self, VirtualService, Weights};
 use tempfile::NamedTempFile;
@@ -172,9 +179,7 @@ async fn holds_whenever_the_rate_is_not_known() {
         watcher.sees("readings", kind).await;
         assert_eq!(kubernetes.virtual_service.weights(), BURST, "{kind}");
         let (status, lacks) = watcher.get("/_healthz").await;
-        let is_ready = kind == "empty";
-        assert_eq!(status, if is_ready { 200 } else { 503 }, "{kind}: {lacks}");
-        assert!(is_ready || lacks.starts_with("request rate: "), "{kind}: {lacks}");
+        assert!(status == 503 && lacks.starts_with("request rate: "), "{kind}: {status} {lacks}");
     }
     prometheus.say_rate("5");
     kubernetes.reaches(PRIMARY).await;
@@ -183,17 +188,59 @@ async fn holds_whenever_the_rate_is_not_known() {
 #[tokio::test]
 async fn holds_when_prometheus_is_away_or_silent() {
     let kubernetes = Kubernetes::start();
+    let prometheus = Prometheus::start();
+    prometheus.say_rate("20");
+    let first = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    kubernetes.reaches(BURST).await;
+    drop(first);
     let silent = Silent::start();
     let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
     for (prometheus, kind) in [(nobody, "unreachable"), (silent.address, "timeout")] {
-        let watcher = Watcher::start(prometheus, kubernetes.address, &[]);
+        let watcher = Watcher::start(prometheus, kubernetes.address, &["--home-below=15"]);
         watcher.sees("readings", kind).await;
-        assert_eq!(kubernetes.virtual_service.weights(), PRIMARY);
+        assert_eq!(kubernetes.virtual_service.weights(), BURST, "no answer is not zero");
     }
 }
 
 #[tokio::test]
-async fn a_write_that_could_not_be_made_is_made_good() {
+async fn a_write_that_is_refused_is_made_good() {
+    let (prometheus, virtual_service) =
+        (Prometheus::start(), VirtualService::from_manifest().unwrap());
+    prometheus.say_rate("20");
+    // Reads as ever, and refuses every write until it is told otherwise.
+    let refusal = Arc::new(Mutex::new(Some(StatusCode::FORBIDDEN)));
+    let refuses = Arc::clone(&refusal);
+    let router = kubernetes::router(virtual_service.clone()).layer(from_fn(
+        move |request: Request, next: Next| {
+            let refusal = *refuses.lock().unwrap();
+            async move {
+                match refusal {
+                    Some(status) if request.method() == Method::PATCH => status.into_response(),
+                    _ => next.run(request).await,
+                }
+            }
+        },
+    ));
+    let (listener, address) = listener();
+    let _kubernetes = spawn(serve(listener, router, Shutdown::new()));
+    let watcher = Watcher::start(prometheus.address, address, &[]);
+    for status in [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY] {
+        *refusal.lock().unwrap() = Some(status);
+        watcher.sees("writes", "refused").await;
+        let (code, lacks) = watcher.get("/_healthz").await;
+        assert!(code == 503 && lacks.starts_with("writing the VirtualService: "), "{code} {lacks}");
+    }
+    prometheus.say(200, String::new());
+    watcher.sees("readings", "malformed").await;
+    assert_eq!(watcher.get("/_healthz").await.0, 503, "not knowing the rate mends nothing");
+    prometheus.say_rate("20");
+    *refusal.lock().unwrap() = None;
+    eventually("it is written", async || virtual_service.weights() == BURST).await;
+    eventually("it is ready", async || watcher.get("/_healthz").await.0 == 200).await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_was_away_is_written_to_when_it_is_back() {
     let prometheus = Prometheus::start();
     let port = free_port();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -228,6 +275,16 @@ async fn a_dry_run_writes_nothing() {
     watcher.sees("readings", "ok").await;
     sleep(Duration::from_millis(300)).await;
     assert_eq!(kubernetes.virtual_service.weights(), PRIMARY);
+}
+
+#[tokio::test]
+async fn is_ready_before_the_first_request_has_been_counted() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say(200, vector(""));
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    watcher.sees("readings", "empty").await;
+    let (status, lacks) = watcher.get("/_healthz").await;
+    assert!(!lacks.contains("request rate"), "{status} {lacks}");
 }
 
 #[tokio::test]
