@@ -14,5 +14,5 @@ mod work;
 
 pub use cluster::Cluster;
 pub use redis_url::{RedisUrl, RedisUrlError};
-pub use stats::{Failures, Feed, Ledger, Results, Stats};
+pub use stats::{ByPrefix, Failures, Feed, Latencies, Ledger, Percentiles, Results, Stats, Trips};
 pub use work::Work;

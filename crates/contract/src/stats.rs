@@ -15,6 +15,10 @@ pub struct Stats {
     pub viewers: usize,
     /// What became of every request since the frontend started.
     pub ledger: Ledger,
+    /// How long things have taken in the last ten seconds.
+    pub latencies: Latencies,
+    /// The answers by the prefix of their calculation: of at most four prefixes.
+    pub by_prefix: BTreeMap<String, ByPrefix>,
     /// The stream of calculations.
     pub results: Results,
     /// Whether calculations can arrive at all.
@@ -59,6 +63,61 @@ pub struct Failures {
     pub refused: u64,
 }
 
+/// How long things take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Latencies {
+    /// From when a request was due to its answer: what a visitor would have waited, whatever we did.
+    pub corrected: Percentiles,
+    /// From when a request was sent to its answer.
+    pub service: Percentiles,
+    /// From when a request was due to when it was sent: our own health.
+    pub lateness: Percentiles,
+    /// From when a request was sent to the arrival of its result on Redis.
+    pub trip: Percentiles,
+}
+
+/// A distribution of times, in milliseconds; all are 0 if there were none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// How many there were.
+    pub count: u64,
+    /// Half of them were no longer than this.
+    pub p50: f64,
+    /// Nine tenths of them were no longer than this.
+    pub p90: f64,
+    /// All but one in a hundred of them were no longer than this.
+    pub p99: f64,
+    /// None of them was longer than this.
+    pub max: f64,
+}
+
+/// The answers whose calculations have one prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ByPrefix {
+    /// How many there were since the start.
+    pub answered: u64,
+    /// As in [`Latencies`], of the last ten seconds.
+    pub corrected: Percentiles,
+    /// As in [`Latencies`], of the last ten seconds.
+    pub service: Percentiles,
+    /// As in [`Latencies`], of the last ten seconds.
+    pub trip: Percentiles,
+}
+
+/// How the results of answered requests have arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Trips {
+    /// Answers whose result has arrived.
+    pub matched: u64,
+    /// Answers whose result has not arrived within five seconds.
+    pub lost: u64,
+    /// Results that arrived once more.
+    pub doubled: u64,
+    /// Results that belong to no answer of ours: to those of another frontend, or to a request whose answer
+    /// was lost.
+    pub foreign: u64,
+}
+
 /// Calculations seen since the frontend started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Results {
@@ -71,6 +130,8 @@ pub struct Results {
     /// Messages that were not counted as results, because they were too large, or came faster than they
     /// could be read.
     pub dropped: u64,
+    /// How they match the answers.
+    pub trips: Trips,
 }
 
 /// The state of the subscription to Redis.

@@ -8,6 +8,8 @@ use chassis::{
 use clap::{Args, Parser};
 use contract::RedisUrl;
 
+use crate::load::MAX_RATE;
+
 /// Shows the page, sends the workers strings at the rate that it asks for, and streams the results
 #[derive(Clone, Debug, Parser)]
 #[command(name = "frontend", version)]
@@ -37,7 +39,7 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct LoadSettings {
     /// Highest rate that a visitor may ask for, in requests per second, 1 to 10000
-    #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = whole_number(1..=10_000))]
+    #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = whole_number(1..=MAX_RATE))]
     pub max_rate: u32,
 }
 

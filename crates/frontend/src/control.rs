@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
-use crate::rate::Rate;
+use crate::load::rate::Rate;
 
 /// How long load goes on when nobody watches.
 const UNWATCHED: Duration = Duration::from_secs(30);

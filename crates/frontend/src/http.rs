@@ -1,7 +1,7 @@
 //! The frontend's HTTP side.
 
 use axum::{
-    Router,
+    Json, Router,
     http::{HeaderValue, header},
     response::IntoResponse as _,
     routing::get,
@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use socketioxide::layer::SocketIoLayer;
 use std::sync::Arc;
 
-use crate::page;
+use crate::{page, snapshot::Snapshots};
 
 /// Everything that the frontend answers.
 ///
@@ -19,6 +19,7 @@ use crate::page;
 /// When the page cannot be rendered.
 pub(crate) fn router(
     max_rate: u32,
+    snapshots: Snapshots,
     sockets: SocketIoLayer,
     readiness: Readiness,
     registry: Arc<Registry>,
@@ -30,7 +31,15 @@ pub(crate) fn router(
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response
     };
+    let stats = {
+        let snapshots = snapshots.clone();
+        async move || Json(snapshots.take())
+    };
+    let history =
+        async move || ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], snapshots.history());
     Ok(Router::new()
+        .route("/api/stats", get(stats))
+        .route("/api/history.csv", get(history))
         .route("/", get(page))
         .route("/assets/{name}", get(page::asset))
         .merge(probes::router(readiness, registry))

@@ -1,8 +1,8 @@
 //! The frontend: the page, the live feed, the load.
 //!
-//! [`socket`] takes the rate that a visitor asks for to [`control`]; [`load`] sends the requests that
-//! the [`schedule`] says are due through the [`processor`]; [`feed`] hears of the results, and
-//! [`stream`] shows them to every browser. [`tally`] counts all of it.
+//! [`socket`] takes the rate that a visitor asks for to [`control`]; [`load`] sends requests at that rate,
+//! and counts and times them; [`feed`] hears of the results, and [`stream`] shows them to every browser,
+//! with a [`snapshot`] of all the figures.
 
 mod config;
 mod control;
@@ -11,13 +11,10 @@ mod http;
 mod load;
 mod metrics;
 mod page;
-mod processor;
-mod rate;
 mod sampler;
-mod schedule;
+mod snapshot;
 mod socket;
 mod stream;
-mod tally;
 
 use std::sync::Arc;
 
@@ -26,6 +23,7 @@ use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub use config::{Config, LoadSettings};
+pub use load::{Outcome, drive};
 
 /// Serves until the shutdown, then waits for what is in flight.
 ///
@@ -35,19 +33,20 @@ pub use config::{Config, LoadSettings};
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
     let max_rate = config.load.max_rate;
     let control = control::Control::new();
-    let tally = load::SharedTally::default();
-    let processor = processor::Processor::new(&config.processor_url)?;
+    let tally = load::SharedTally::new();
+    let processor = load::processor::Processor::new(&config.processor_url)?;
     // Not a part of the probe's readiness: without Redis or workers, the page is there to say so.
     let neighbours = Readiness::new(shutdown.clone());
     let (redis, workers) = (neighbours.register("redis"), neighbours.register("workers"));
     let (feed, keep_subscribed) = feed::feed(&config.redis_url, redis.clone())?;
     let (sockets, browsers) = socket::browsers(control.clone(), max_rate);
 
+    let snapshots = snapshot::Snapshots::new(control.clone(), tally.clone(), redis);
     let mut registry = Registry::with_prefix("frontend");
     let metrics = metrics::Metrics { tally: tally.clone(), control: control.clone() };
     registry.register_collector(Box::new(metrics));
     let readiness = Readiness::new(shutdown.clone());
-    let router = http::router(max_rate, sockets, readiness, Arc::new(registry))?;
+    let router = http::router(max_rate, snapshots.clone(), sockets, readiness, Arc::new(registry))?;
 
     tracing::info!(address = %listener.local_addr()?, max_rate, "frontend is listening");
     // Tasks of their own, so that many browsers do not keep the load waiting. They end with this function.
@@ -55,20 +54,19 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     streams.spawn(stream::relay(feed.messages, browsers.clone(), tally.clone()));
     streams.spawn(stream::report(stream::Report {
         browsers: browsers.clone(),
-        control: control.clone(),
+        snapshots: snapshots.clone(),
         tally: tally.clone(),
-        redis,
         dropped: feed.dropped,
         workers,
     }));
     let until_shutdown = async {
         tokio::join!(
             chassis::server::serve(listener, router, shutdown.clone()),
-            load::run(processor, control.clone(), tally.clone(), shutdown.clone()),
+            load::run(processor, control.rates(), tally.clone(), shutdown.clone()),
         )
     };
     tokio::select! {
-        ((), ()) = until_shutdown => Ok(()),
+        ((), load) = until_shutdown => load,
         never = keep_subscribed => match never {},
         _ = streams.join_next() => anyhow::bail!("the stream to the browsers has ended"),
         never = control.clone().stop_when_unwatched() => match never {},

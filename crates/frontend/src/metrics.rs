@@ -25,8 +25,8 @@ impl fmt::Debug for Metrics {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (ledger, results) = {
-            let tally = self.tally.lock();
-            (tally.ledger(), tally.results())
+            let mut tally = self.tally.lock();
+            (tally.ledger(), tally.results(self.tally.now()))
         };
         let failed = ledger.failed;
         let gauges = [
@@ -68,7 +68,14 @@ impl Collector for Metrics {
             "prefix",
             by_prefix,
         )?;
-        let lost = [("unshown", results.unshown), ("dropped", results.dropped)];
+        let trips = results.trips;
+        let lost = [
+            ("unshown", results.unshown),
+            ("dropped", results.dropped),
+            ("lost", trips.lost),
+            ("doubled", trips.doubled),
+            ("foreign", trips.foreign),
+        ];
         counters(&mut encoder, "results_lost", "Calculations left out, by reason", "reason", lost)
     }
 }

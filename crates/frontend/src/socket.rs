@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use contract::{Stats, events};
+use contract::events;
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::{
@@ -11,7 +11,7 @@ use socketioxide::{
     layer::SocketIoLayer,
 };
 
-use crate::{control::Control, rate::Rate};
+use crate::{control::Control, load::rate::Rate, snapshot::Snapshots};
 
 /// The largest thing that a browser may say, in bytes. Asking for a rate takes some thirty.
 const MAX_PAYLOAD: usize = 4096;
@@ -31,7 +31,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Speaks to all browsers. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Browsers(SocketIo);
+pub(crate) struct Browsers {
+    io: SocketIo,
+    control: Control,
+}
 
 /// Returns the layer that answers `/socket.io/`, and the way to speak to all who are connected.
 pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Browsers) {
@@ -44,8 +47,9 @@ pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Brows
         .ping_interval(PING_EVERY)
         .ping_timeout(PING_TIMEOUT)
         .build_layer();
+    let browsers = Browsers { io: io.clone(), control: control.clone() };
     io.ns("/", async move |socket: SocketRef| welcome(&socket, &control, max_rate));
-    (layer, Browsers(io))
+    (layer, browsers)
 }
 
 fn welcome(socket: &SocketRef, control: &Control, max_rate: u32) {
@@ -85,14 +89,16 @@ impl Browsers {
         self.emit(events::CALCULATION, calculation).await;
     }
 
-    /// Tells everybody how things stand.
-    pub(crate) async fn tell(&self, stats: &Stats) {
-        self.emit(events::STATS, stats).await;
+    /// Tells everybody how things stand, if there is anybody.
+    pub(crate) async fn tell(&self, snapshots: &Snapshots) {
+        if 0 < self.control.viewers() {
+            self.emit(events::STATS, &snapshots.take()).await;
+        }
     }
 
     async fn emit<T: Serialize + ?Sized>(&self, event: &str, argument: &T) {
         // None once goodbye has been said.
-        if let Some(everybody) = self.0.of("/") {
+        if let Some(everybody) = self.io.of("/") {
             // An error means that some browser is too slow: it lost this one, the others did not.
             let _ = everybody.emit(event, argument).await;
         }
@@ -101,7 +107,7 @@ impl Browsers {
     /// Waits for the shutdown, then says goodbye to everybody.
     pub(crate) async fn leave_on(self, shutdown: chassis::Shutdown) -> Infallible {
         shutdown.stopping().await;
-        self.0.close().await;
+        self.io.close().await;
         std::future::pending().await
     }
 }

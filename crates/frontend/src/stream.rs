@@ -1,21 +1,22 @@
 //! From the feed to the browsers: each calculation as it comes, and a report four times a second.
 
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use chassis::probes::Dependency;
-use contract::{Ledger, Stats, calculation};
+use contract::Ledger;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    control::Control, feed::Dropped, load::SharedTally, sampler::Sampler, socket::Browsers,
+    feed::Dropped,
+    load::SharedTally,
+    sampler::Sampler,
+    snapshot::{REPORTS_A_SECOND, Snapshots},
+    socket::Browsers,
 };
 
 /// Time between two reports.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
-
-/// Reports in the second over which the achieved rate is taken.
-const REPORTS_A_SECOND: usize = 4;
+const REPORT_EVERY: Duration = Duration::from_millis(1000 / REPORTS_A_SECOND as u64);
 
 /// Counts every calculation, and shows those that can be shown.
 pub(crate) async fn relay(
@@ -23,11 +24,10 @@ pub(crate) async fn relay(
     browsers: Browsers,
     tally: SharedTally,
 ) -> Infallible {
-    let start = Instant::now();
     let mut sampler = Sampler::default();
     while let Some(message) = messages.recv().await {
-        let shown = sampler.shows(start.elapsed());
-        tally.lock().see(calculation::prefix(&message), shown);
+        let shown = sampler.shows(tally.now());
+        tally.lock().see(tally.now(), &message, shown);
         if shown {
             browsers.show(&message).await;
         }
@@ -39,11 +39,9 @@ pub(crate) async fn relay(
 /// What a report is made of, and who it is told to.
 pub(crate) struct Report {
     pub(crate) browsers: Browsers,
-    pub(crate) control: Control,
+    pub(crate) snapshots: Snapshots,
     pub(crate) tally: SharedTally,
-    /// Where calculations come from.
-    pub(crate) redis: Dependency,
-    /// Messages from there that were not passed on.
+    /// Messages from Redis that were not passed on.
     pub(crate) dropped: Dropped,
     /// Who answers the requests.
     pub(crate) workers: Dependency,
@@ -51,32 +49,20 @@ pub(crate) struct Report {
 
 /// Tells everybody how things stand, four times a second.
 pub(crate) async fn report(report: Report) -> Infallible {
-    let Report { browsers, control, tally, redis, dropped, workers } = report;
+    let Report { browsers, snapshots, tally, dropped, workers } = report;
     let mut ticks = interval(REPORT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sent = Achieved::default();
     let mut health = Health::new(workers);
     loop {
         ticks.tick().await;
-        let (ledger, results) = {
+        let ledger = {
             let mut tally = tally.lock();
             tally.drop_results(dropped.take());
-            (tally.ledger(), tally.results())
+            tally.ledger()
         };
         health.note(&ledger);
-        let feed = match redis.lacks() {
-            None => contract::Feed::Live,
-            Some(reason) => contract::Feed::Away { reason },
-        };
-        let stats = Stats {
-            freq: control.rate().per_second(),
-            achieved: sent.per_second(Instant::now(), ledger.sent),
-            viewers: control.viewers(),
-            ledger,
-            results,
-            feed,
-        };
-        browsers.tell(&stats).await;
+        snapshots.tick();
+        browsers.tell(&snapshots).await;
     }
 }
 
@@ -102,42 +88,5 @@ impl Health {
             self.workers.up();
         }
         self.last = *ledger;
-    }
-}
-
-/// The rate at which a counter has grown over the last second.
-#[derive(Default)]
-struct Achieved(VecDeque<(Instant, u64)>);
-
-impl Achieved {
-    fn per_second(&mut self, now: Instant, count: u64) -> f64 {
-        self.0.push_back((now, count));
-        if REPORTS_A_SECOND + 1 < self.0.len() {
-            self.0.pop_front();
-        }
-        match self.0.front() {
-            Some((then, before)) if *then < now => {
-                (count - before) as f64 / (now - *then).as_secs_f64()
-            }
-            _ => 0.0,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_achieved_rate_is_that_of_the_last_second() {
-        let start = Instant::now();
-        let mut achieved = Achieved::default();
-        let mut last = 0.0;
-        for quarter in 0..20 {
-            let count = if quarter < 10 { 0 } else { u64::from(quarter - 10) * 5 };
-            last = achieved.per_second(start + REPORT_EVERY * quarter, count);
-            assert!(quarter != 10 || last == 0.0);
-        }
-        assert!((last - 20.0).abs() < 1e-9, "{last}");
     }
 }

@@ -22,15 +22,27 @@ impl Rate {
             Some(Value::String(text)) => text.trim().parse().ok(),
             _ => None,
         };
-        let millis = number.map(|number| number * UNIT);
+        number
+            .and_then(|number| Self::from_per_second(number, max))
+            .ok_or_else(|| refusal(asked, max))
+    }
+
+    /// A rate of 0, or of 0.001 to `max` requests per second; `None` if it is another.
+    pub(crate) fn from_per_second(per_second: f64, max: u32) -> Option<Self> {
+        let millis = per_second * UNIT;
         match millis {
-            Some(0.0) => Ok(Self::ZERO),
-            Some(millis) if 1.0 <= millis && millis <= f64::from(max) * UNIT => {
-                // In range, so neither truncated nor negative.
-                Ok(Self(millis.round() as u32))
+            0.0 => Some(Self::ZERO),
+            // In range, so neither truncated nor negative.
+            _ if 1.0 <= millis && millis <= f64::from(max) * UNIT => {
+                Some(Self(millis.round() as u32))
             }
-            _ => Err(refusal(asked, max)),
+            _ => None,
         }
+    }
+
+    /// A rate in thousandths of a request per second.
+    pub(crate) const fn from_millis(millis: u32) -> Self {
+        Self(millis)
     }
 
     /// In thousandths of a request per second.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::HttpUrl;
-use contract::Work;
+use contract::{Work, calculation};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio::time::timeout;
 
-use crate::tally::Failure;
+use super::tally::Failure;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,21 +62,27 @@ impl Processor {
         Ok(Self { client, uri: url.url().as_str().parse()? })
     }
 
-    /// Has one random string hashed.
-    pub(crate) async fn process(&self) -> Result<(), Failure> {
+    /// Has one random string hashed; returns the calculation, if the answer names it.
+    pub(crate) async fn process(&self) -> Result<Option<String>, Failure> {
         timeout(REQUEST_TIMEOUT, self.post()).await.unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn post(&self) -> Result<(), Failure> {
+    async fn post(&self) -> Result<Option<String>, Failure> {
         let response =
             self.client.request(self.request()?).await.map_err(|error| {
                 if error.is_connect() { Failure::Connect } else { Failure::Reset }
             })?;
         let status = response.status();
+        let calculation = response.headers().get(calculation::HEADER);
+        let calculation = calculation.and_then(|value| value.to_str().ok()).map(str::to_owned);
         // Read to its end, so that the connection can be used again.
         let body = Limited::new(response.into_body(), MAX_ANSWER);
         body.collect().await.map_err(|_| Failure::Reset)?;
-        if status == StatusCode::OK { Ok(()) } else { Err(Failure::Status(status.as_u16())) }
+        if status == StatusCode::OK {
+            Ok(calculation)
+        } else {
+            Err(Failure::Status(status.as_u16()))
+        }
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, Failure> {

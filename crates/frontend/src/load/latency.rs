@@ -1,0 +1,149 @@
+//! How long things take: the last ten seconds, and all of it, in a fixed amount of memory.
+//!
+//! No clock: time comes in as an argument. Values are kept in HDR histograms of three digits, from a
+//! microsecond to a minute; a longer one counts as a minute.
+
+use std::time::Duration;
+
+use contract::Percentiles;
+use hdrhistogram::Histogram;
+
+/// The longest time that is told apart, in microseconds.
+const MAX_US: u64 = 60_000_000;
+
+/// Digits that are exact.
+const DIGITS: u8 = 3;
+
+/// The seconds of the window.
+const WINDOW: usize = 10;
+
+/// Times of one kind. Twelve histograms of 70 KB each.
+#[derive(Debug)]
+pub(crate) struct Latency {
+    /// The current second and those before it, each at its number modulo the window.
+    seconds: Vec<Histogram<u32>>,
+    /// The sum of these.
+    window: Histogram<u32>,
+    /// Everything.
+    total: Histogram<u64>,
+    /// The number of the current second.
+    current: u64,
+}
+
+impl Latency {
+    pub(crate) fn new() -> Self {
+        Self {
+            seconds: vec![histogram(); WINDOW],
+            window: histogram(),
+            total: histogram(),
+            current: 0,
+        }
+    }
+
+    /// Records that something took `took`.
+    pub(crate) fn record(&mut self, now: Duration, took: Duration) {
+        self.advance(now);
+        let us = u64::try_from(took.as_micros()).unwrap_or(MAX_US);
+        self.seconds[index(self.current)].saturating_record(us);
+        self.window.saturating_record(us);
+        self.total.saturating_record(us);
+    }
+
+    /// Of the last ten seconds.
+    pub(crate) fn window(&mut self, now: Duration) -> Percentiles {
+        self.advance(now);
+        percentiles(&self.window)
+    }
+
+    /// Of everything.
+    pub(crate) fn total(&self) -> Percentiles {
+        percentiles(&self.total)
+    }
+
+    fn advance(&mut self, now: Duration) {
+        let now = now.as_secs();
+        if now <= self.current {
+            return;
+        }
+        if WINDOW as u64 <= now - self.current {
+            self.seconds.iter_mut().for_each(Histogram::reset);
+            self.window.reset();
+        } else {
+            for second in self.current + 1..=now {
+                let gone = &mut self.seconds[index(second)];
+                // Never fails: what is taken away was added before.
+                let _ = self.window.subtract(&*gone);
+                gone.reset();
+            }
+        }
+        self.current = now;
+    }
+}
+
+fn index(second: u64) -> usize {
+    (second % WINDOW as u64) as usize
+}
+
+fn histogram<T: hdrhistogram::Counter>() -> Histogram<T> {
+    Histogram::new_with_bounds(1, MAX_US, DIGITS).expect("the bounds are in range")
+}
+
+fn percentiles<T: hdrhistogram::Counter>(histogram: &Histogram<T>) -> Percentiles {
+    let ms = |us: u64| us as f64 / 1000.0;
+    let quantile = |quantile| {
+        if histogram.is_empty() { 0.0 } else { ms(histogram.value_at_quantile(quantile)) }
+    };
+    Percentiles {
+        count: histogram.len(),
+        p50: quantile(0.5),
+        p90: quantile(0.9),
+        p99: quantile(0.99),
+        max: if histogram.is_empty() { 0.0 } else { ms(histogram.max()) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn percentiles_are_exact_to_three_digits() {
+        let mut latency = Latency::new();
+        for took in 1..=1000 {
+            latency.record(ms(took), ms(took));
+        }
+        let of = latency.window(ms(1000));
+        assert_eq!(of.count, 1000);
+        for (actual, exact) in [(of.p50, 500.0), (of.p90, 900.0), (of.p99, 990.0), (of.max, 1000.0)]
+        {
+            assert!((actual / exact - 1.0).abs() <= 0.001, "{actual} instead of {exact}");
+        }
+    }
+
+    #[test]
+    fn the_window_forgets_after_ten_seconds_and_the_total_does_not() {
+        let mut latency = Latency::new();
+        for second in 0..20 {
+            latency.record(Duration::from_secs(second), ms(second));
+        }
+        assert_eq!(latency.window(Duration::from_secs(19)).count, 10);
+        assert!((latency.window(Duration::from_secs(19)).p50 - 14.0).abs() < 0.1);
+        assert_eq!(latency.window(Duration::from_secs(25)).count, 4);
+        assert_eq!(latency.window(Duration::from_secs(1000)), Percentiles::default());
+        assert_eq!(latency.total().count, 20);
+    }
+
+    #[test]
+    fn nothing_is_too_long_to_be_counted() {
+        let mut latency = Latency::new();
+        latency.record(ms(1), Duration::from_secs(3600));
+        latency.record(ms(1), Duration::ZERO);
+        let of = latency.window(ms(1));
+        assert_eq!(of.count, 2);
+        assert!((59_000.0..61_000.0).contains(&of.max), "{}", of.max);
+    }
+}

@@ -1,0 +1,170 @@
+//! Waits until requests are due, to a few hundredths of a millisecond.
+//!
+//! On a thread of its own, because tokio's timers are exact to a millisecond only. It does not spin: it
+//! sleeps until the next slot, and at least half a millisecond, so that at high rates several slots share
+//! one waking. What it sends on is never queued: while the receiver does not keep up, slots stay in the
+//! schedule, and grow too late there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::Instant,
+};
+
+use super::{rate::Rate, schedule::Schedule};
+
+/// The shortest time between two wakings.
+const QUANTUM: Duration = Duration::from_micros(500);
+
+/// Batches that may be on their way to the receiver.
+const MAX_WAITING: usize = 4;
+
+/// Slots whose time has come.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// When each was due of those that are to be sent now.
+    pub(crate) due: Vec<Duration>,
+    /// How many are too late to be sent.
+    pub(crate) missed: u64,
+}
+
+/// The thread that waits. It ends when this is dropped.
+pub(crate) struct Pacer {
+    pub(crate) batches: mpsc::Receiver<Batch>,
+    setting: Arc<Setting>,
+    thread: Thread,
+}
+
+struct Setting {
+    /// The rate, in thousandths of a request per second.
+    rate: AtomicU32,
+    ended: AtomicBool,
+}
+
+impl Pacer {
+    /// Starts without a rate. Times are measured from `start`.
+    ///
+    /// # Errors
+    /// When the system has no thread to spare.
+    pub(crate) fn start(start: Instant) -> std::io::Result<Self> {
+        let (sender, batches) = mpsc::channel(MAX_WAITING);
+        let setting = Arc::new(Setting { rate: AtomicU32::new(0), ended: AtomicBool::new(false) });
+        let shared = Arc::clone(&setting);
+        let thread = thread::Builder::new().name("pacer".to_owned());
+        let thread = thread.spawn(move || pace(start, &shared, &sender))?.thread().clone();
+        Ok(Self { batches, setting, thread })
+    }
+
+    /// Changes the rate, in force at once.
+    pub(crate) fn set_rate(&self, rate: Rate) {
+        self.setting.rate.store(rate.millis(), Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+impl Drop for Pacer {
+    fn drop(&mut self) {
+        self.setting.ended.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+fn pace(start: Instant, setting: &Setting, batches: &mpsc::Sender<Batch>) {
+    let mut schedule = Schedule::new();
+    let mut rate = Rate::ZERO;
+    // Slots that were missed while nothing could be sent on.
+    let mut missed = 0;
+    while !setting.ended.load(Ordering::Acquire) {
+        let now = start.elapsed();
+        let asked = Rate::from_millis(setting.rate.load(Ordering::Acquire));
+        if asked != rate {
+            rate = asked;
+            missed += schedule.set_rate(now, rate);
+        }
+        match batches.try_reserve() {
+            Ok(permit) => {
+                let mut batch = Batch::default();
+                batch.missed = std::mem::take(&mut missed) + schedule.take_due(now, &mut batch.due);
+                if 0 < batch.missed || !batch.due.is_empty() {
+                    permit.send(batch);
+                }
+            }
+            Err(TrySendError::Full(())) => {}
+            Err(TrySendError::Closed(())) => return,
+        }
+        match schedule.next() {
+            None if missed == 0 => thread::park(),
+            next => {
+                let next = next.unwrap_or(now).max(now + QUANTUM);
+                thread::park_timeout(next.saturating_sub(start.elapsed()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn rate(per_second: u32) -> Rate {
+        Rate::asked(&json!({ "freq": per_second }), 10_000).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_rate_is_in_force_at_once_and_zero_is_silence() {
+        let start = Instant::now();
+        let mut pacer = Pacer::start(start).unwrap();
+        for _ in 0..3 {
+            pacer.set_rate(rate(1000));
+            let asked = start.elapsed();
+            let first = pacer.batches.recv().await.unwrap();
+            let first = first.due.first().copied().unwrap_or(asked);
+            assert!(first - asked < Duration::from_millis(20), "after {:?}", first - asked);
+            pacer.set_rate(Rate::ZERO);
+            let drain = async { while pacer.batches.recv().await.is_some() {} };
+            assert!(timeout(Duration::from_millis(50), drain).await.is_err());
+            assert!(pacer.batches.try_recv().is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_received_in_time_is_missed_not_queued() {
+        let start = Instant::now();
+        let mut pacer = Pacer::start(start).unwrap();
+        pacer.set_rate(rate(1000));
+        thread::sleep(Duration::from_millis(500));
+        pacer.set_rate(Rate::ZERO);
+        let mut batches = Vec::new();
+        while let Ok(Some(batch)) = timeout(Duration::from_millis(50), pacer.batches.recv()).await {
+            batches.push(batch);
+        }
+        let sent: usize = batches.iter().map(|batch| batch.due.len()).sum();
+        let missed: u64 = batches.iter().map(|batch| batch.missed).sum();
+        let all = sent as u64 + missed;
+        assert!((495..=560).contains(&all), "{all} slots in half a second");
+        assert!(sent < 50, "{sent} were sent on to nobody");
+    }
+
+    #[tokio::test]
+    async fn the_thread_ends_with_its_pacer() {
+        let pacer = Pacer::start(Instant::now()).unwrap();
+        let setting = Arc::clone(&pacer.setting);
+        drop(pacer);
+        let start = Instant::now();
+        while 1 < Arc::strong_count(&setting) {
+            assert!(start.elapsed() < Duration::from_secs(5), "it goes on");
+            thread::yield_now();
+        }
+    }
+}
