@@ -11,6 +11,10 @@ pub struct Stats {
     pub freq: f64,
     /// Requests sent in the last second.
     pub achieved: f64,
+    /// Why load has ended by itself; none if it goes on, or somebody has ended it.
+    pub stopped: Option<String>,
+    /// Seconds until load ends if nobody asks for a rate; none without load.
+    pub stops_in: Option<f64>,
     /// Browsers that are watching.
     pub viewers: usize,
     /// What became of every request since the frontend started.

@@ -1,33 +1,76 @@
-//! The one rate that all visitors share, and the visitors.
+//! The one rate that all visitors share, the visitors, and when load ends without them.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, interval},
+};
 
-use crate::load::rate::Rate;
+use crate::{
+    load::{SharedTally, rate::Rate},
+    stops::{FORGOTTEN, Look, Stop, Stops},
+};
 
-/// How long load goes on when nobody watches.
-const UNWATCHED: Duration = Duration::from_secs(30);
+/// How often it is looked at whether load is to end.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The rate in force, and who is watching. Clones are the same control.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     rate: watch::Sender<Rate>,
     viewers: watch::Sender<usize>,
+    story: Arc<Mutex<Story>>,
+}
+
+/// How the rate in force came about.
+#[derive(Debug)]
+struct Story {
+    /// When somebody last asked for a rate.
+    asked: Instant,
+    /// Why load has ended since, if it has.
+    stopped: Option<Stop>,
 }
 
 impl Control {
     /// No load, and nobody watching.
     pub(crate) fn new() -> Self {
-        Self { rate: watch::Sender::new(Rate::ZERO), viewers: watch::Sender::new(0) }
+        let story = Story { asked: Instant::now(), stopped: None };
+        let (rate, viewers) = (watch::Sender::new(Rate::ZERO), watch::Sender::new(0));
+        Self { rate, viewers, story: Arc::new(Mutex::new(story)) }
     }
 
-    /// Sets the rate for everybody.
-    pub(crate) fn set_rate(&self, rate: Rate) {
+    /// Somebody asks for a rate, for everybody.
+    pub(crate) fn ask(&self, rate: Rate) {
+        *self.story() = Story { asked: Instant::now(), stopped: None };
         let before = self.rate.send_replace(rate);
         if before != rate {
             tracing::info!(from = before.per_second(), to = rate.per_second(), "rate set");
         }
+    }
+
+    fn stop(&self, why: Stop) {
+        self.story().stopped = Some(why);
+        let before = self.rate.send_replace(Rate::ZERO);
+        tracing::warn!(from = before.per_second(), "load ends: {why}");
+    }
+
+    /// Why load has ended by itself; `None` if it goes on, or somebody has ended it.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.story().stopped.map(|why| why.to_string())
+    }
+
+    /// How long load will go on if nobody asks for a rate; `None` without load.
+    pub(crate) fn stops_in(&self) -> Option<Duration> {
+        (self.rate() != Rate::ZERO).then(|| FORGOTTEN.saturating_sub(self.story().asked.elapsed()))
+    }
+
+    fn story(&self) -> MutexGuard<'_, Story> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rate in force.
@@ -55,19 +98,22 @@ impl Control {
         may.then(|| Viewer(self.viewers.clone()))
     }
 
-    /// Ends the load whenever nobody has watched for 30 seconds.
-    pub(crate) async fn stop_when_unwatched(self) -> Infallible {
-        let mut viewers = self.viewers.subscribe();
+    /// Ends load whenever it is to end by itself.
+    pub(crate) async fn end_in_time(self, tally: SharedTally) -> Infallible {
+        let start = Instant::now();
+        let mut stops = Stops::default();
+        let mut ticks = interval(LOOK_EVERY);
         loop {
-            // Never an error: the sender is ours.
-            let _ = viewers.wait_for(|viewers| *viewers == 0).await;
-            let somebody = viewers.wait_for(|viewers| 0 < *viewers);
-            if timeout(UNWATCHED, somebody).await.is_err() {
-                if self.rate() != Rate::ZERO {
-                    tracing::info!(after = ?UNWATCHED, "nobody is watching: load ends");
-                    self.set_rate(Rate::ZERO);
-                }
-                let _ = viewers.wait_for(|viewers| 0 < *viewers).await;
+            ticks.tick().await;
+            let look = Look {
+                now: start.elapsed(),
+                is_loading: self.rate() != Rate::ZERO,
+                asked: self.story().asked.saturating_duration_since(start),
+                viewers: self.viewers(),
+                ledger: tally.lock().ledger(),
+            };
+            if let Some(why) = stops.look(look) {
+                self.stop(why);
             }
         }
     }
@@ -85,33 +131,33 @@ impl Drop for Viewer {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn load_ends_when_nobody_has_watched_for_30_seconds() {
+    async fn load_ends_by_itself_and_goes_on_when_it_is_asked_for() {
         let control = Control::new();
-        let rate = Rate::asked(&json!({"freq": 20}), 1000).unwrap();
-        tokio::spawn(control.clone().stop_when_unwatched());
+        let rate = Rate::from_millis(20_000);
+        tokio::spawn(control.clone().end_in_time(SharedTally::new()));
 
         let viewer = control.enter(1).unwrap();
-        control.set_rate(rate);
-        sleep(Duration::from_secs(3600)).await;
+        control.ask(rate);
+        sleep(Duration::from_secs(14 * 60)).await;
         assert_eq!(control.rate(), rate, "not while somebody watches");
+        assert_eq!(control.stops_in(), Some(Duration::from_secs(60)));
+        sleep(Duration::from_secs(62)).await;
+        assert_eq!(control.rate(), Rate::ZERO);
+        assert_eq!(control.stopped().unwrap(), "nobody has asked for a rate for 15 minutes");
 
+        control.ask(rate);
+        assert_eq!((control.rate(), control.stopped()), (rate, None));
         drop(viewer);
         sleep(Duration::from_secs(29)).await;
-        let viewer = control.enter(1).unwrap();
-        sleep(Duration::from_secs(60)).await;
-        assert_eq!(control.rate(), rate, "not if somebody comes back in time");
-
-        let start = Instant::now();
-        drop(viewer);
-        let mut rates = control.rates();
-        let _ = rates.wait_for(|rate| *rate == Rate::ZERO).await;
-        assert_eq!(start.elapsed().as_secs(), 30);
+        assert_eq!(control.rate(), rate);
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(control.rate(), Rate::ZERO);
+        assert_eq!(control.stopped().unwrap(), "nobody has watched for 30 seconds");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod page;
 mod sampler;
 mod snapshot;
 mod socket;
+mod stops;
 mod stream;
 
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         ((), load) = until_shutdown => load,
         never = keep_subscribed => match never {},
         _ = streams.join_next() => anyhow::bail!("the stream to the browsers has ended"),
-        never = control.clone().stop_when_unwatched() => match never {},
+        never = control.clone().end_in_time(tally.clone()) => match never {},
         never = browsers.leave_on(shutdown.clone()) => match never {},
     }
 }

@@ -61,6 +61,8 @@ impl Snapshots {
         Stats {
             freq,
             achieved,
+            stopped: self.control.stopped(),
+            stops_in: self.control.stops_in().map(|time| time.as_secs_f64()),
             viewers,
             ledger: tally.ledger(),
             latencies: tally.latencies(now),

@@ -1,6 +1,10 @@
 //! The socket.io side: what browsers may say, and what they are told.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use contract::events;
 use serde::Serialize;
@@ -11,7 +15,9 @@ use socketioxide::{
     layer::SocketIoLayer,
 };
 
-use crate::{control::Control, load::rate::Rate, snapshot::Snapshots};
+use tokio::time::Instant;
+
+use crate::{control::Control, load::rate::Rate, snapshot::Snapshots, stops::ChangeLimit};
 
 /// The largest thing that a browser may say, in bytes. Asking for a rate takes some thirty.
 const MAX_PAYLOAD: usize = 4096;
@@ -62,25 +68,35 @@ fn welcome(socket: &SocketRef, control: &Control, max_rate: u32) {
     // it was here.
     let viewer = Arc::new(viewer);
     socket.on_disconnect(async move || drop(viewer));
-    let control = control.clone();
+    let (control, start) = (control.clone(), Instant::now());
+    let changes = Arc::new(Mutex::new(ChangeLimit::default()));
     socket.on(
         events::FREQUENCY,
         async move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
-            let answer = match Rate::asked(&payload.unwrap_or_default(), max_rate) {
+            let asked = Rate::asked(&payload.unwrap_or_default(), max_rate);
+            let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let answer = match asked {
+                Ok(_) if !changes.allows(start.elapsed()) => refuse(&socket, too_often()),
                 Ok(rate) => {
-                    control.set_rate(rate);
+                    control.ask(rate);
                     events::Answer::Accepted { freq: rate.per_second() }
                 }
-                Err(error) => {
-                    // For clients that ask for no acknowledgement.
-                    let _ = socket.emit(events::REFUSED, &error);
-                    events::Answer::Refused { error }
-                }
+                Err(error) => refuse(&socket, error),
             };
             // Fails only when the browser has gone.
             let _ = ack.send(&answer);
         },
     );
+}
+
+fn refuse(socket: &SocketRef, error: String) -> events::Answer {
+    // For clients that ask for no acknowledgement.
+    let _ = socket.emit(events::REFUSED, &error);
+    events::Answer::Refused { error }
+}
+
+fn too_often() -> String {
+    "freq: too many changes; accepted: five in a second".to_owned()
 }
 
 impl Browsers {

@@ -43,6 +43,10 @@ function addStats(stats) {
   show("answered", stats.ledger.answered);
   show("failed", failed);
   show("viewers", stats.viewers);
+  for (const quantile of ["p50", "p99"]) {
+    const ms = stats.latencies.corrected.count > 0 ? stats.latencies.corrected[quantile] : undefined;
+    show(`latency-${quantile}`, ms === undefined ? "–" : `${ms.toFixed(1)} ms`);
+  }
 
   reports.push({ ...stats, failed });
   if (reports.length > SHARE_REPORTS) reports.shift();
@@ -73,6 +77,7 @@ function showShare() {
 function showState(stats, failedLately) {
   if (stats.feed.state === "away") setState(`Redis is away: ${stats.feed.reason}`, "danger");
   else if (failedLately > 0) setState(`Requests to the workers fail: ${kinds(stats)} in the last two seconds`, "warning");
+  else if (stats.stopped) setState(`Stopped: ${stats.stopped}. Enter a frequency.`, "warning");
   else if (stats.freq === 0) setState(stats.ledger.planned > 0 ? "Stopped. Enter a frequency." : "Connected. Enter a frequency.", "secondary");
   else setState("Live", "success");
 }

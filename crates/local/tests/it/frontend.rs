@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     browser::Browser,
-    support::{Frontend, Redis, Sink, allow_connections, eventually, free_port, http},
+    support::{Frontend, Redis, Sink, Worker, allow_connections, eventually, free_port, http},
 };
 
 const HASH: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
@@ -91,6 +91,79 @@ async fn what_is_no_rate_changes_nothing_and_its_sender_is_told_why() {
         assert!(browser.event("refused").await.as_str().unwrap().contains("it is missing"));
     }
     browser.stats(|stats| stats["freq"] == 1.0).await;
+}
+
+#[tokio::test]
+async fn one_visitor_changes_the_rate_five_times_a_second_at_most() {
+    let (redis, sink) = (Redis::start(), sink());
+    let frontend = Frontend::start(redis.address, sink.address);
+    let (mut hasty, mut other) =
+        (Browser::open(frontend.address).await, Browser::open(frontend.address).await);
+    for rate in 1..=5 {
+        assert_eq!(hasty.ask(json!(rate)).await, json!({"freq": f64::from(rate)}));
+    }
+    let error = hasty.ask(json!(6)).await["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("accepted: five in a second"), "{error}");
+    assert_eq!(other.ask(json!(7)).await, json!({"freq": 7.0}), "another visitor's are another's");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(hasty.ask(json!(8)).await, json!({"freq": 8.0}));
+}
+
+#[tokio::test]
+async fn the_figures_can_be_had_without_a_browser() {
+    let redis = Redis::start();
+    let worker = Worker::start(redis.address, &["--prefix=bursty-"]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    let frontend = Frontend::start(redis.address, worker.address);
+    let mut browser = Browser::open(frontend.address).await;
+    browser.stats(is_live).await;
+    browser.ask(json!(100)).await;
+    let url = |path: &str| format!("http://{}{path}", frontend.address);
+    eventually("there are a hundred results", async || {
+        let stats = http().get(url("/api/stats")).send().await.unwrap().text().await.unwrap();
+        let stats: Value = serde_json::from_str(&stats).unwrap();
+        let count = |pointer: &str| stats.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let trips =
+            ["lost", "doubled", "foreign"].map(|kind| count(&format!("/results/trips/{kind}")));
+        assert_eq!(trips, [0, 0, 0], "{stats}");
+        let times = ["corrected", "service", "lateness", "trip"];
+        let is_timed = times.iter().all(|time| 0 < count(&format!("/latencies/{time}/count")));
+        is_timed
+            && 100 < count("/results/trips/matched")
+            && 100 < count("/by_prefix/bursty-/answered")
+    })
+    .await;
+    eventually("there is a history", async || {
+        let csv = http().get(url("/api/history.csv")).send().await.unwrap().text().await.unwrap();
+        let mut lines =
+            csv.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+        let header = lines.next().unwrap();
+        let column = header.iter().position(|name| name == "results_burst").unwrap();
+        lines.any(|row| row[column].parse::<u64>().unwrap() > 50)
+    })
+    .await;
+    // Neither changes anything.
+    assert_eq!(http().post(url("/api/stats")).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn another_frontends_results_are_foreign() {
+    let redis = Redis::start();
+    let worker = Worker::start(redis.address, &[]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    let (driving, watching) = (
+        Frontend::start(redis.address, worker.address),
+        Frontend::start(redis.address, worker.address),
+    );
+    let (mut driver, mut watcher) =
+        (Browser::open(driving.address).await, Browser::open(watching.address).await);
+    driver.stats(is_live).await;
+    watcher.stats(is_live).await;
+    driver.ask(json!(50)).await;
+    let foreign = |stats: &Value| stats["results"]["trips"]["foreign"].as_u64().unwrap();
+    let seen = watcher.stats(|stats| foreign(stats) > 20).await;
+    assert_eq!(seen["freq"], 0.0, "each frontend has a rate of its own");
+    assert_eq!(foreign(&driver.stats(|_| true).await), 0);
 }
 
 #[tokio::test]
