@@ -105,12 +105,15 @@ impl Control {
         let mut ticks = interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
+            // One lock after the other, never two at once.
+            let asked = self.story().asked.saturating_duration_since(start);
+            let ledger = tally.lock().ledger();
             let look = Look {
                 now: start.elapsed(),
                 is_loading: self.rate() != Rate::ZERO,
-                asked: self.story().asked.saturating_duration_since(start),
+                asked,
                 viewers: self.viewers(),
-                ledger: tally.lock().ledger(),
+                ledger,
             };
             if let Some(why) = stops.look(look) {
                 self.stop(why);

@@ -56,13 +56,16 @@ impl Snapshots {
             None => Feed::Live,
             Some(reason) => Feed::Away { reason },
         };
+        let stopped = self.control.stopped();
+        let stops_in = self.control.stops_in().map(|time| time.as_secs_f64());
         let now = self.tally.now();
+        // The last lock that is taken, and none is taken while it is held.
         let mut tally = self.tally.lock();
         Stats {
             freq,
             achieved,
-            stopped: self.control.stopped(),
-            stops_in: self.control.stops_in().map(|time| time.as_secs_f64()),
+            stopped,
+            stops_in,
             viewers,
             ledger: tally.ledger(),
             latencies: tally.latencies(now),
