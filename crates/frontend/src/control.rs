@@ -105,19 +105,23 @@ impl Control {
         let mut ticks = interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
-            // One lock after the other, never two at once.
-            let asked = self.story().asked.saturating_duration_since(start);
-            let ledger = tally.lock().ledger();
-            let look = Look {
-                now: start.elapsed(),
-                is_loading: self.rate() != Rate::ZERO,
-                asked,
-                viewers: self.viewers(),
-                ledger,
-            };
+            let look = self.look(start, &tally);
             if let Some(why) = stops.look(look) {
                 self.stop(why);
             }
+        }
+    }
+
+    fn look(&self, start: Instant, tally: &SharedTally) -> Look {
+        // One lock after the other, never two at once.
+        let asked = self.story().asked.saturating_duration_since(start);
+        let ledger = tally.lock().ledger();
+        Look {
+            now: start.elapsed(),
+            is_loading: self.rate() != Rate::ZERO,
+            asked,
+            viewers: self.viewers(),
+            ledger,
         }
     }
 }
@@ -134,9 +138,11 @@ impl Drop for Viewer {
 
 #[cfg(test)]
 mod tests {
+    use chassis::{Shutdown, probes::Readiness};
     use tokio::time::sleep;
 
     use super::*;
+    use crate::snapshot::Snapshots;
 
     #[tokio::test(start_paused = true)]
     async fn load_ends_by_itself_and_goes_on_when_it_is_asked_for() {
@@ -161,6 +167,30 @@ mod tests {
         sleep(Duration::from_secs(3)).await;
         assert_eq!(control.rate(), Rate::ZERO);
         assert_eq!(control.stopped().unwrap(), "nobody has watched for 30 seconds");
+    }
+
+    #[test]
+    fn looking_and_reporting_never_wait_for_each_other() {
+        let (control, tally) = (Control::new(), SharedTally::new());
+        let redis = Readiness::new(Shutdown::new()).register("redis");
+        let snapshots = Snapshots::new(control.clone(), tally.clone(), redis);
+        let (done, finished) = std::sync::mpsc::channel();
+        let looking = done.clone();
+        std::thread::spawn(move || {
+            for _ in 0..20_000 {
+                let _ = control.look(Instant::now(), &tally);
+            }
+            looking.send(()).unwrap();
+        });
+        std::thread::spawn(move || {
+            for _ in 0..2_000 {
+                let _ = snapshots.take();
+            }
+            done.send(()).unwrap();
+        });
+        for _ in 0..2 {
+            finished.recv_timeout(Duration::from_secs(60)).expect("they wait for each other");
+        }
     }
 
     #[test]
