@@ -3,12 +3,15 @@
 //! The [`pacer`] waits for each slot, the [`processor`] sends its request, the [`tally`] counts it and how
 //! long it took ([`latency`]), from the slot to the answer and to the arrival of its result ([`trips`]).
 
-mod latency;
+mod drive;
+pub(crate) mod latency;
 mod pacer;
 pub(crate) mod processor;
 pub(crate) mod rate;
 mod schedule;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod trips;
 
 use std::{
@@ -18,22 +21,27 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chassis::{HttpUrl, Shutdown, server::DRAIN_TIMEOUT};
-use contract::{Latencies, Ledger};
+use chassis::{Shutdown, server::DRAIN_TIMEOUT};
 use tokio::{
     runtime,
     sync::{Semaphore, oneshot, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
 
 use pacer::{Batch, Pacer};
 use processor::Processor;
 use rate::Rate;
-use tally::{Sent, Tally};
+use tally::{Failure, Sent, Tally};
+
+pub use drive::{Outcome, drive};
 
 /// How many requests may wait for their answer. A slot beyond that is shed: nothing is queued.
 const MAX_IN_FLIGHT: usize = 1024;
+
+/// How long a request may take in all: longer than the mesh lets it take (`istio/`), so that it is the
+/// mesh that ends it, and counts it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The highest rate that can be asked for at all, in requests per second.
 pub(crate) const MAX_RATE: u32 = 10_000;
@@ -93,12 +101,7 @@ async fn run_here(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let pacer = Pacer::start(tally.start)?;
-    let load = Load {
-        processor,
-        tally,
-        permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-        in_flight: TaskTracker::new(),
-    };
+    let load = Load::new(processor, tally);
     tokio::select! {
         () = load.follow(pacer, rates) => {}
         () = shutdown.stopping() => {}
@@ -106,17 +109,32 @@ async fn run_here(
     load.in_flight.close();
     // Those that are cut off were counted as sent, and the process ends with them.
     let _ = timeout(DRAIN_TIMEOUT, load.in_flight.wait()).await;
+    let ledger = load.tally.lock().ledger();
+    if 0 < ledger.planned {
+        tracing::info!(ledger = %serde_json::to_string(&ledger)?, "the load has ended");
+    }
     Ok(())
 }
 
-struct Load {
-    processor: Processor,
+/// Those who process what is sent.
+trait Workers: Clone + Send + 'static {
+    /// Has one random string hashed; returns the calculation, if the answer names it.
+    fn process(&self) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+}
+
+struct Load<W> {
+    workers: W,
     tally: SharedTally,
     permits: Arc<Semaphore>,
     in_flight: TaskTracker,
 }
 
-impl Load {
+impl<W: Workers> Load<W> {
+    fn new(workers: W, tally: SharedTally) -> Self {
+        let permits = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        Self { workers, tally, permits, in_flight: TaskTracker::new() }
+    }
+
     async fn follow(&self, mut pacer: Pacer, mut rates: watch::Receiver<Rate>) {
         rates.mark_changed();
         loop {
@@ -145,49 +163,14 @@ impl Load {
             };
             let sent = Sent { due: *due, at: self.tally.now() };
             tally.send(sent);
-            let (processor, tally) = (self.processor.clone(), self.tally.clone());
+            let (workers, tally) = (self.workers.clone(), self.tally.clone());
             self.in_flight.spawn(async move {
-                let result = processor.process().await;
+                let result = timeout(REQUEST_TIMEOUT, workers.process()).await;
+                let result = result.unwrap_or(Err(Failure::Timeout));
                 let result = result.as_ref().map(Option::as_deref).map_err(|failure| *failure);
                 tally.lock().end(tally.now(), sent, result);
                 drop(permit);
             });
         }
     }
-}
-
-/// What came of driving a load for a while.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    /// Where every request has ended.
-    pub ledger: Ledger,
-    /// How long things took, over the whole time.
-    pub latencies: Latencies,
-}
-
-/// Drives a load without a page: `per_second` requests a second to `url` for some time, then waits for
-/// those in flight.
-///
-/// # Errors
-/// When the rate is not one from 0.001 to 10000, or the address is none.
-pub async fn drive(url: &HttpUrl, per_second: f64, time: Duration) -> anyhow::Result<Outcome> {
-    let rate = Rate::from_per_second(per_second, MAX_RATE);
-    let rate = rate.with_context(|| format!("{per_second}/s is not from 0.001 to {MAX_RATE}"))?;
-    let (setting, rates) = watch::channel(Rate::ZERO);
-    let (tally, shutdown) = (SharedTally::new(), Shutdown::new());
-    let driven = run(Processor::new(url)?, rates, tally.clone(), shutdown.clone());
-    let script = async {
-        setting.send_replace(rate);
-        sleep(time).await;
-        setting.send_replace(Rate::ZERO);
-        // Requests have a timeout, so this ends.
-        while 0 < tally.lock().ledger().in_flight {
-            sleep(Duration::from_millis(10)).await;
-        }
-        shutdown.stop();
-    };
-    let (driven, ()) = tokio::join!(driven, script);
-    driven?;
-    let tally = tally.lock();
-    Ok(Outcome { ledger: tally.ledger(), latencies: tally.latencies_in_all() })
 }

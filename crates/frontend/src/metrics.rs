@@ -6,9 +6,13 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Unit,
 };
 
-use crate::{control::Control, load::SharedTally};
+use crate::{
+    control::Control,
+    load::{SharedTally, latency::Buckets},
+};
 
 /// Reads the tally and the control whenever it is asked.
 pub(crate) struct Metrics {
@@ -24,9 +28,10 @@ impl fmt::Debug for Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (ledger, results) = {
+        let (ledger, results, lateness, answers) = {
             let mut tally = self.tally.lock();
-            (tally.ledger(), tally.results(self.tally.now()))
+            let results = tally.results(self.tally.now());
+            (tally.ledger(), results, tally.lateness(), tally.answers())
         };
         let failed = ledger.failed;
         let gauges = [
@@ -76,7 +81,22 @@ impl Collector for Metrics {
             ("doubled", trips.doubled),
             ("foreign", trips.foreign),
         ];
-        counters(&mut encoder, "results_lost", "Calculations left out, by reason", "reason", lost)
+        counters(&mut encoder, "results_lost", "Calculations left out, by reason", "reason", lost)?;
+        histograms(
+            &mut encoder,
+            "send_lateness",
+            "From when a request was due to when it was sent",
+            [([], lateness)],
+        )?;
+        histograms(
+            &mut encoder,
+            "answer_latency",
+            "To the answer, from when a request was due (corrected) or sent (service), and from its sending to \
+             the arrival of its result on Redis (trip)",
+            answers.iter().map(|(kind, prefix, buckets)| {
+                ([("kind", *kind), ("prefix", prefix.as_str())], *buckets)
+            }),
+        )
     }
 }
 
@@ -90,6 +110,23 @@ fn counters<'a>(
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (value, count) in counts {
         ConstCounter::new(count).encode(family.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
+}
+
+fn histograms<'a, const LABELS: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    histograms: impl IntoIterator<Item = ([(&'a str, &'a str); LABELS], Buckets)>,
+) -> fmt::Result {
+    let seconds = Some(&Unit::Seconds);
+    let mut family = encoder.encode_descriptor(name, help, seconds, MetricType::Histogram)?;
+    for (labels, buckets) in histograms {
+        let (sum, count, counts) = (buckets.sum(), buckets.count(), buckets.counts());
+        family
+            .encode_family(&labels)?
+            .encode_histogram::<[(&str, &str); 0]>(sum, count, &counts, None)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! How long things take: the last ten seconds, and all of it, in a fixed amount of memory.
 //!
 //! No clock: time comes in as an argument. Values are kept in HDR histograms of three digits, from a
-//! microsecond to a minute; a longer one counts as a minute.
+//! microsecond to a minute; a longer one counts as a minute. Prometheus is given a few [`Buckets`] instead.
 
 use std::time::Duration;
 
@@ -17,6 +17,13 @@ const DIGITS: u8 = 3;
 /// The seconds of the window.
 const WINDOW: usize = 10;
 
+/// The bounds of the buckets, in seconds: those that Prometheus' own clients have, and finer ones for our own
+/// lateness.
+const BOUNDS: [f64; 16] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+
 /// Times of one kind. Twelve histograms of 70 KB each.
 #[derive(Debug)]
 pub(crate) struct Latency {
@@ -26,6 +33,7 @@ pub(crate) struct Latency {
     window: Histogram<u32>,
     /// Everything.
     total: Histogram<u64>,
+    buckets: Buckets,
     /// The number of the current second.
     current: u64,
 }
@@ -36,6 +44,7 @@ impl Latency {
             seconds: vec![histogram(); WINDOW],
             window: histogram(),
             total: histogram(),
+            buckets: Buckets::default(),
             current: 0,
         }
     }
@@ -47,6 +56,7 @@ impl Latency {
         self.seconds[index(self.current)].saturating_record(us);
         self.window.saturating_record(us);
         self.total.saturating_record(us);
+        self.buckets.record(took);
     }
 
     /// Of the last ten seconds.
@@ -60,6 +70,11 @@ impl Latency {
         percentiles(&self.total)
     }
 
+    /// Everything, for Prometheus.
+    pub(crate) fn buckets(&self) -> Buckets {
+        self.buckets
+    }
+
     fn advance(&mut self, now: Duration) {
         let now = now.as_secs();
         if now <= self.current {
@@ -71,12 +86,48 @@ impl Latency {
         } else {
             for second in self.current + 1..=now {
                 let gone = &mut self.seconds[index(second)];
+                // An idle frontend is to cost nothing.
+                if gone.is_empty() {
+                    continue;
+                }
                 // Never fails: what is taken away was added before.
                 let _ = self.window.subtract(&*gone);
                 gone.reset();
             }
         }
         self.current = now;
+    }
+}
+
+/// A histogram as Prometheus has it, since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Buckets {
+    /// How many were at most each of [`BOUNDS`] and more than the one before, and more than the last.
+    counts: [u64; BOUNDS.len() + 1],
+    sum: Duration,
+}
+
+impl Buckets {
+    fn record(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.counts[BOUNDS.partition_point(|bound| *bound < seconds)] += 1;
+        self.sum += took;
+    }
+
+    /// The sum of all, in seconds.
+    pub(crate) fn sum(&self) -> f64 {
+        self.sum.as_secs_f64()
+    }
+
+    /// How many there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Each upper bound in seconds, and how many there were up to it and above the one before.
+    pub(crate) fn counts(&self) -> Vec<(f64, u64)> {
+        // The encoder takes this one for infinity.
+        BOUNDS.into_iter().chain([f64::MAX]).zip(self.counts).collect()
     }
 }
 
@@ -135,6 +186,20 @@ mod tests {
         assert_eq!(latency.window(Duration::from_secs(25)).count, 4);
         assert_eq!(latency.window(Duration::from_secs(1000)), Percentiles::default());
         assert_eq!(latency.total().count, 20);
+    }
+
+    #[test]
+    fn prometheus_is_given_buckets() {
+        let mut latency = Latency::new();
+        for took in [ms(1), ms(1), ms(2), Duration::from_secs(20)] {
+            latency.record(ms(0), took);
+        }
+        let buckets = latency.buckets();
+        assert_eq!(buckets.count(), 4);
+        assert!((buckets.sum() - 20.004).abs() < 1e-9);
+        let counts = buckets.counts();
+        assert_eq!(counts[3..5], [(0.001, 2), (0.0025, 1)], "a bound is part of its bucket");
+        assert_eq!(counts.last(), Some(&(f64::MAX, 1)));
     }
 
     #[test]

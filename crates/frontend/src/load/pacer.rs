@@ -36,6 +36,12 @@ pub(crate) struct Batch {
     pub(crate) missed: u64,
 }
 
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.missed == 0
+    }
+}
+
 /// The thread that waits. It ends when this is dropped.
 pub(crate) struct Pacer {
     pub(crate) batches: mpsc::Receiver<Batch>,
@@ -78,35 +84,59 @@ impl Drop for Pacer {
 }
 
 fn pace(start: Instant, setting: &Setting, batches: &mpsc::Sender<Batch>) {
-    let mut schedule = Schedule::new();
-    let mut rate = Rate::ZERO;
-    // Slots that were missed while nothing could be sent on.
-    let mut missed = 0;
+    let mut pacing = Pacing::new();
     while !setting.ended.load(Ordering::Acquire) {
         let now = start.elapsed();
-        let asked = Rate::from_millis(setting.rate.load(Ordering::Acquire));
-        if asked != rate {
-            rate = asked;
-            missed += schedule.set_rate(now, rate);
-        }
+        pacing.set_rate(now, Rate::from_millis(setting.rate.load(Ordering::Acquire)));
         match batches.try_reserve() {
             Ok(permit) => {
-                let mut batch = Batch::default();
-                batch.missed = std::mem::take(&mut missed) + schedule.take_due(now, &mut batch.due);
-                if 0 < batch.missed || !batch.due.is_empty() {
+                let batch = pacing.take(now);
+                if !batch.is_empty() {
                     permit.send(batch);
                 }
             }
             Err(TrySendError::Full(())) => {}
             Err(TrySendError::Closed(())) => return,
         }
-        match schedule.next() {
-            None if missed == 0 => thread::park(),
-            next => {
-                let next = next.unwrap_or(now).max(now + QUANTUM);
-                thread::park_timeout(next.saturating_sub(start.elapsed()));
-            }
+        match pacing.next(now) {
+            None => thread::park(),
+            Some(next) => thread::park_timeout(next.saturating_sub(start.elapsed())),
         }
+    }
+}
+
+/// What the pacer does whenever it wakes. No clock: time comes in as an argument.
+pub(super) struct Pacing {
+    schedule: Schedule,
+    rate: Rate,
+    /// Slots that have been missed since the last batch.
+    missed: u64,
+}
+
+impl Pacing {
+    pub(super) fn new() -> Self {
+        Self { schedule: Schedule::new(), rate: Rate::ZERO, missed: 0 }
+    }
+
+    /// Sets the rate, whether it has changed or not.
+    pub(super) fn set_rate(&mut self, now: Duration, rate: Rate) {
+        if rate != self.rate {
+            self.rate = rate;
+            self.missed += self.schedule.set_rate(now, rate);
+        }
+    }
+
+    /// The slots whose time has come.
+    pub(super) fn take(&mut self, now: Duration) -> Batch {
+        let mut due = Vec::new();
+        let missed = std::mem::take(&mut self.missed) + self.schedule.take_due(now, &mut due);
+        Batch { due, missed }
+    }
+
+    /// When to look again; `None` if not before the rate is set.
+    pub(super) fn next(&self, now: Duration) -> Option<Duration> {
+        let next = self.schedule.next().or_else(|| (0 < self.missed).then_some(now));
+        next.map(|next| next.max(now + QUANTUM))
     }
 }
 

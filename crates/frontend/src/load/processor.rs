@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Workers, tally::Failure};
 use bytes::Bytes;
 use chassis::HttpUrl;
 use contract::{Work, calculation};
@@ -14,16 +15,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use tokio::time::timeout;
-
-use super::tally::Failure;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a request may take in all: longer than the mesh lets it take (`istio/`), so that it is the
-/// mesh that ends it, and counts it.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long a connection is kept for the next request: less than the worker keeps it, so that it is
 /// never closed as a request is sent.
@@ -62,12 +56,21 @@ impl Processor {
         Ok(Self { client, uri: url.url().as_str().parse()? })
     }
 
-    /// Has one random string hashed; returns the calculation, if the answer names it.
-    pub(crate) async fn process(&self) -> Result<Option<String>, Failure> {
-        timeout(REQUEST_TIMEOUT, self.post()).await.unwrap_or(Err(Failure::Timeout))
+    fn request(&self) -> Result<Request<Full<Bytes>>, Failure> {
+        let text: String = (0..TEXT_LENGTH).map(|_| fastrand::alphanumeric()).collect();
+        // Neither can fail: a string is JSON, and the address was a URI when it was parsed.
+        let body = serde_json::to_vec(&Work { text: text.into() }).map_err(|_| Failure::Reset)?;
+        Request::builder()
+            .method(Method::POST)
+            .uri(self.uri.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(Full::from(body))
+            .map_err(|_| Failure::Reset)
     }
+}
 
-    async fn post(&self) -> Result<Option<String>, Failure> {
+impl Workers for Processor {
+    async fn process(&self) -> Result<Option<String>, Failure> {
         let response =
             self.client.request(self.request()?).await.map_err(|error| {
                 if error.is_connect() { Failure::Connect } else { Failure::Reset }
@@ -83,17 +86,5 @@ impl Processor {
         } else {
             Err(Failure::Status(status.as_u16()))
         }
-    }
-
-    fn request(&self) -> Result<Request<Full<Bytes>>, Failure> {
-        let text: String = (0..TEXT_LENGTH).map(|_| fastrand::alphanumeric()).collect();
-        // Neither can fail: a string is JSON, and the address was a URI when it was parsed.
-        let body = serde_json::to_vec(&Work { text: text.into() }).map_err(|_| Failure::Reset)?;
-        Request::builder()
-            .method(Method::POST)
-            .uri(self.uri.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Full::from(body))
-            .map_err(|_| Failure::Reset)
     }
 }

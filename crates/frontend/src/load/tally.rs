@@ -8,15 +8,19 @@ use std::{collections::BTreeMap, time::Duration};
 
 use contract::{ByPrefix, Latencies, Ledger, Results, calculation};
 
-use super::{latency::Latency, trips::Trips};
+use super::{
+    latency::{Buckets, Latency},
+    trips::Trips,
+};
 
 /// How many prefixes are counted apart; results with any other are counted under [`OTHER`].
 const MAX_PREFIXES: usize = 8;
 
-/// Of how many prefixes latencies are kept; each takes 2.5 MB.
+/// Of how many prefixes latencies are kept apart, each in 2.7 MB; those of any other are kept under [`OTHER`].
 const MAX_TIMED_PREFIXES: usize = 4;
 
-/// Stands for every prefix beyond the first few, and for messages that no worker has published.
+/// Stands for every prefix beyond the first few, for messages that no worker has published, and for answers
+/// that name no calculation.
 const OTHER: &str = "other";
 
 /// How a request failed.
@@ -57,7 +61,6 @@ pub(crate) struct Tally {
 /// What is known of the answers with one prefix.
 #[derive(Debug)]
 struct Timed {
-    answered: u64,
     corrected: Latency,
     service: Latency,
     trip: Latency,
@@ -120,16 +123,13 @@ impl Tally {
         let (corrected, service) = (now.saturating_sub(sent.due), now.saturating_sub(sent.at));
         self.corrected.record(now, corrected);
         self.service.record(now, service);
-        let Some(calculation) = calculation else { return };
-        let trip = self.trips.answer(now, calculation, sent.at);
+        let trip = calculation.and_then(|of| self.trips.answer(now, of, sent.at));
+        let timed = timed(&mut self.by_prefix, calculation);
+        timed.corrected.record(now, corrected);
+        timed.service.record(now, service);
         if let Some(trip) = trip {
             self.trip.record(now, trip);
-        }
-        if let Some(timed) = timed(&mut self.by_prefix, calculation) {
-            timed.answered += 1;
-            timed.corrected.record(now, corrected);
-            timed.service.record(now, service);
-            trip.into_iter().for_each(|trip| timed.trip.record(now, trip));
+            timed.trip.record(now, trip);
         }
     }
 
@@ -146,9 +146,7 @@ impl Tally {
 
         if let Some(trip) = self.trips.arrive(now, message) {
             self.trip.record(now, trip);
-            if let Some(timed) = timed(&mut self.by_prefix, message) {
-                timed.trip.record(now, trip);
-            }
+            timed(&mut self.by_prefix, Some(message)).trip.record(now, trip);
         }
     }
 
@@ -187,11 +185,25 @@ impl Tally {
         }
     }
 
-    /// The same for each prefix that answers have named.
+    /// How long requests have been sent late since the start.
+    pub(crate) fn lateness(&self) -> Buckets {
+        self.lateness.buckets()
+    }
+
+    /// How long answers have taken since the start: by kind, as in [`Latencies`], and by prefix.
+    pub(crate) fn answers(&self) -> Vec<(&'static str, String, Buckets)> {
+        let of = |(prefix, timed): (&String, &Timed)| {
+            [("corrected", &timed.corrected), ("service", &timed.service), ("trip", &timed.trip)]
+                .map(|(kind, latency)| (kind, prefix.clone(), latency.buckets()))
+        };
+        self.by_prefix.iter().flat_map(of).collect()
+    }
+
+    /// The latencies of the last ten seconds for each prefix that answers have named.
     pub(crate) fn by_prefix(&mut self, now: Duration) -> BTreeMap<String, ByPrefix> {
         let of = |(prefix, timed): (&String, &mut Timed)| {
             let latencies = ByPrefix {
-                answered: timed.answered,
+                answered: timed.corrected.buckets().count(),
                 corrected: timed.corrected.window(now),
                 service: timed.service.window(now),
                 trip: timed.trip.window(now),
@@ -202,127 +214,16 @@ impl Tally {
     }
 }
 
-fn timed<'a>(all: &'a mut BTreeMap<String, Timed>, calculation: &str) -> Option<&'a mut Timed> {
-    let prefix = calculation::prefix(calculation)?;
-    if !all.contains_key(prefix) {
-        if all.len() == MAX_TIMED_PREFIXES {
-            return None;
-        }
-        let timed = Timed {
-            answered: 0,
-            corrected: Latency::new(),
-            service: Latency::new(),
-            trip: Latency::new(),
-        };
-        all.insert(prefix.to_owned(), timed);
-    }
-    all.get_mut(prefix)
+fn timed<'a>(all: &'a mut BTreeMap<String, Timed>, calculation: Option<&str>) -> &'a mut Timed {
+    let prefix = calculation.and_then(calculation::prefix).unwrap_or(OTHER);
+    let known = all.contains_key(prefix)
+        || all.keys().filter(|known| *known != OTHER).count() < MAX_TIMED_PREFIXES;
+    all.entry(if known { prefix } else { OTHER }.to_owned()).or_insert_with(|| Timed {
+        corrected: Latency::new(),
+        service: Latency::new(),
+        trip: Latency::new(),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use contract::Failures;
-
-    use super::*;
-
-    const HASH: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    fn sent(due: u64, at: u64) -> Sent {
-        Sent { due: ms(due), at: ms(at) }
-    }
-
-    #[track_caller]
-    fn check_adds_up(tally: &Tally) {
-        let Ledger { planned, sent, missed, shed, answered, failed, in_flight } = tally.ledger();
-        assert_eq!(planned, sent + missed + shed);
-        assert_eq!(sent, answered + failed.total() + in_flight);
-    }
-
-    #[test]
-    fn every_request_is_somewhere_at_every_instant() {
-        let mut tally = Tally::new();
-        let ends = [
-            Ok(None),
-            Err(Failure::Connect),
-            Err(Failure::Timeout),
-            Err(Failure::Reset),
-            Err(Failure::Status(503)),
-            Err(Failure::Status(500)),
-            Err(Failure::Status(404)),
-        ];
-        for (index, end) in ends.into_iter().enumerate() {
-            tally.send(sent(0, 0));
-            check_adds_up(&tally);
-            tally.shed();
-            tally.miss(3);
-            check_adds_up(&tally);
-            tally.end(ms(1), sent(0, 0), end);
-            check_adds_up(&tally);
-            assert_eq!(tally.ledger().failed.total(), index as u64, "each end is counted once");
-        }
-        let once = Failures {
-            connect: 1,
-            timeout: 1,
-            reset: 1,
-            unavailable: 1,
-            server_error: 1,
-            refused: 1,
-        };
-        assert_eq!(tally.ledger().failed, once);
-    }
-
-    #[test]
-    fn latencies_count_from_when_a_request_was_due() {
-        let mut tally = Tally::new();
-        tally.send(sent(100, 140));
-        tally.end(ms(200), sent(100, 140), Ok(None));
-        let latencies = tally.latencies(ms(200));
-        let near = |actual: f64, exact: f64| (actual / exact - 1.0).abs() < 0.001;
-        assert!(near(latencies.corrected.p99, 100.0), "{latencies:?}");
-        assert!(near(latencies.service.p99, 60.0), "{latencies:?}");
-        assert!(near(latencies.lateness.p99, 40.0), "{latencies:?}");
-        assert_eq!(latencies.trip.count, 0);
-    }
-
-    #[test]
-    fn every_figure_is_kept_for_each_prefix() {
-        let mut tally = Tally::new();
-        for prefix in ["", "bursty-"] {
-            let message = format!("{prefix}{HASH}");
-            tally.send(sent(0, 0));
-            tally.see(ms(4), &message, true);
-            tally.end(ms(5), sent(0, 0), Ok(Some(&message)));
-        }
-        let results = tally.results(ms(5));
-        // One string twice, so the second result is a double of the first.
-        assert_eq!((results.trips.matched, results.trips.doubled), (1, 1));
-        let by_prefix = tally.by_prefix(ms(5));
-        assert_eq!(by_prefix[""].answered, 1);
-        assert_eq!(by_prefix[""].trip.count, 1);
-        assert_eq!(by_prefix["bursty-"].corrected.count, 1);
-        assert_eq!(results.by_prefix["bursty-"], 1);
-    }
-
-    #[test]
-    fn prefixes_are_counted_apart_but_not_without_bound() {
-        let mut tally = Tally::new();
-        let message = |index: usize| format!("prefix-{index}-{HASH}");
-        for index in 0..100 {
-            tally.see(ms(0), &message(index), true);
-            tally.send(sent(0, 0));
-            tally.end(ms(0), sent(0, 0), Ok(Some(&message(index))));
-        }
-        tally.see(ms(0), &message(0), true);
-        tally.see(ms(0), "no calculation", false);
-        let results = tally.results(ms(0));
-        assert_eq!((results.total, results.unshown), (102, 1));
-        assert_eq!(results.by_prefix["prefix-0-"], 2);
-        assert_eq!(results.by_prefix[OTHER], 93);
-        assert_eq!(results.by_prefix.len(), MAX_PREFIXES + 1);
-        assert_eq!(tally.by_prefix(ms(0)).len(), MAX_TIMED_PREFIXES);
-    }
-}
+mod tests;

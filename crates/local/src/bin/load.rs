@@ -11,7 +11,7 @@ use clap::Parser;
 use frontend::Outcome;
 use serde_json::json;
 
-/// Sends requests to a worker at a rate for a time, and prints the ledger and the latencies
+/// Sends requests to a worker at a rate for a time or until Ctrl-C, and prints the ledger and the latencies
 #[derive(Debug, Parser)]
 #[command(name = "load", version)]
 struct Config {
@@ -44,10 +44,7 @@ impl Settings for Config {
 
 fn main() -> ExitCode {
     chassis::main(|config: Config, shutdown| async move {
-        let outcome = tokio::select! {
-            outcome = frontend::drive(&config.url, config.rate, config.time) => outcome?,
-            () = shutdown.stopping() => return Ok(()),
-        };
+        let outcome = frontend::drive(&config.url, config.rate, config.time, shutdown).await?;
         let text = if config.json { in_json(&outcome) } else { in_words(&outcome) };
         write!(std::io::stdout(), "{text}")?;
         Ok(())

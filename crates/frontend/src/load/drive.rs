@@ -1,0 +1,54 @@
+//! Drives a load without a page.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::{HttpUrl, Shutdown};
+use contract::{Latencies, Ledger};
+use tokio::{sync::watch, time::sleep};
+
+use super::{MAX_RATE, Rate, SharedTally, processor::Processor, run};
+
+/// What came of driving a load for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Where every request has ended.
+    pub ledger: Ledger,
+    /// How long things took, over the whole time.
+    pub latencies: Latencies,
+}
+
+/// Sends `per_second` requests a second to `url` for some time, or until `shutdown`, then waits for those
+/// in flight.
+///
+/// # Errors
+/// When the rate is not one from 0.001 to 10000, or the address is none.
+pub async fn drive(
+    url: &HttpUrl,
+    per_second: f64,
+    time: Duration,
+    shutdown: Shutdown,
+) -> anyhow::Result<Outcome> {
+    let rate = Rate::from_per_second(per_second, MAX_RATE).filter(|rate| *rate != Rate::ZERO);
+    let rate = rate.with_context(|| format!("{per_second}/s is not from 0.001 to {MAX_RATE}"))?;
+    let (setting, rates) = watch::channel(Rate::ZERO);
+    let (tally, all_ended) = (SharedTally::new(), Shutdown::new());
+    let driven = run(Processor::new(url)?, rates, tally.clone(), all_ended.clone());
+    let script = async {
+        setting.send_replace(rate);
+        tokio::select! {
+            () = sleep(time) => {}
+            () = shutdown.stopping() => {}
+        }
+        setting.send_replace(Rate::ZERO);
+        // Requests have a timeout, so this ends.
+        while 0 < tally.lock().ledger().in_flight {
+            sleep(Duration::from_millis(10)).await;
+        }
+        all_ended.stop();
+    };
+    let (driven, ()) = tokio::join!(driven, script);
+    driven?;
+    let tally = tally.lock();
+    Ok(Outcome { ledger: tally.ledger(), latencies: tally.latencies_in_all() })
+}
