@@ -8,7 +8,10 @@ use chassis::{
 use clap::{Args, Parser};
 use contract::RedisUrl;
 
-use crate::load::MAX_RATE;
+use crate::{
+    access::{ControlToken, Origin},
+    load::MAX_RATE,
+};
 
 /// Shows the page, sends the workers strings at the rate that it asks for, and streams the results
 #[derive(Clone, Debug, Parser)]
@@ -26,21 +29,29 @@ pub struct Config {
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
 
-    /// The load.
+    /// What visitors may do.
     #[command(flatten)]
-    pub load: LoadSettings,
+    pub visitors: VisitorSettings,
 
     /// How it logs.
     #[command(flatten)]
     pub logs: LogSettings,
 }
 
-/// Settings of the load.
+/// What visitors may do.
 #[derive(Clone, Debug, Args)]
-pub struct LoadSettings {
+pub struct VisitorSettings {
     /// Highest rate that a visitor may ask for, in requests per second, 1 to 10000
     #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = whole_number(1..=MAX_RATE))]
     pub max_rate: u32,
+
+    /// What a visitor must know to change the rate; watching is free. Anybody may change it unless this is set
+    #[arg(long, env = "CONTROL_TOKEN", hide_env_values = true)]
+    pub control_token: Option<ControlToken>,
+
+    /// Origins of the pages that may use socket.io, separated by commas; the page's own if there are none
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<Origin>,
 }
 
 impl Settings for Config {
@@ -82,5 +93,10 @@ mod tests {
         check(&[processor, "--redis-url=:"], "REDIS_URL: its value");
         check(&[processor, redis, "--max-rate=0"], "MAX_RATE: \"0\"");
         check(&[processor, redis, "--max-rate=10001"], "MAX_RATE: \"10001\"");
+        check(&[processor, redis, "--control-token=short"], "CONTROL_TOKEN: its value");
+        check(
+            &[processor, redis, "--allowed-origins=https://one.example,two.example"],
+            "ALLOWED_ORIGINS: \"two.example\" is not accepted; accepted: http://host",
+        );
     }
 }

@@ -3,6 +3,7 @@
 use axum::{
     Json, Router,
     http::{HeaderValue, header},
+    middleware,
     response::IntoResponse as _,
     routing::get,
 };
@@ -11,20 +12,25 @@ use prometheus_client::registry::Registry;
 use socketioxide::layer::SocketIoLayer;
 use std::sync::Arc;
 
-use crate::{page, snapshot::Snapshots};
+use crate::{
+    access::{self, Gate},
+    page::{self, Shown},
+    snapshot::Snapshots,
+};
 
 /// Everything that the frontend answers.
 ///
 /// # Errors
 /// When the page cannot be rendered.
 pub(crate) fn router(
-    max_rate: u32,
+    shown: Shown,
     snapshots: Snapshots,
     sockets: SocketIoLayer,
+    gate: Gate,
     readiness: Readiness,
     registry: Arc<Registry>,
 ) -> anyhow::Result<Router> {
-    let page = page::render(max_rate)?;
+    let page = page::render(shown)?;
     let page = move || async move {
         // Its links change with each version.
         let mut response = page.into_response();
@@ -43,5 +49,7 @@ pub(crate) fn router(
         .route("/", get(page))
         .route("/assets/{name}", get(page::asset))
         .merge(probes::router(readiness, registry))
-        .layer(sockets))
+        .layer(sockets)
+        .layer(gate.cors())
+        .layer(middleware::from_fn_with_state(gate, access::gate)))
 }

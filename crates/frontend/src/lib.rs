@@ -4,6 +4,8 @@
 //! and counts and times them; [`feed`] hears of the results, and [`stream`] shows them to every browser,
 //! with a [`snapshot`] of all the figures.
 
+mod access;
+mod asks;
 mod config;
 mod control;
 mod feed;
@@ -23,7 +25,8 @@ use chassis::{Shutdown, probes::Readiness};
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, task::JoinSet};
 
-pub use config::{Config, LoadSettings};
+pub use access::{ControlToken, Origin};
+pub use config::{Config, VisitorSettings};
 pub use load::{Outcome, drive};
 
 /// Serves until the shutdown, then waits for what is in flight.
@@ -32,7 +35,7 @@ pub use load::{Outcome, drive};
 /// When the settings name an address that cannot be one. A Redis or a worker that is away is no error:
 /// the page says so.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let max_rate = config.load.max_rate;
+    let VisitorSettings { max_rate, control_token, allowed_origins } = config.visitors;
     let control = control::Control::new();
     let tally = load::SharedTally::new();
     let processor = load::processor::Processor::new(&config.processor_url)?;
@@ -40,14 +43,24 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let neighbours = Readiness::new(shutdown.clone());
     let (redis, workers) = (neighbours.register("redis"), neighbours.register("workers"));
     let (feed, keep_subscribed) = feed::feed(&config.redis_url, redis.clone())?;
-    let (sockets, browsers) = socket::browsers(control.clone(), max_rate);
+    let shown = page::Shown { max_rate, asks_for_token: control_token.is_some() };
+    let asks = asks::Asks::new(control.clone(), max_rate, control_token);
+    let gate = access::Gate::new(allowed_origins);
+    let (sockets, browsers) = socket::browsers(control.clone(), asks.clone());
 
     let snapshots = snapshot::Snapshots::new(control.clone(), tally.clone(), redis);
     let mut registry = Registry::with_prefix("frontend");
+    registry.register("asks", "Times that somebody asked for a rate, by result", asks.counts());
+    registry.register(
+        "refused_origins",
+        "Requests of pages of other sites that were refused",
+        gate.refused(),
+    );
     let metrics = metrics::Metrics { tally: tally.clone(), control: control.clone() };
     registry.register_collector(Box::new(metrics));
     let readiness = Readiness::new(shutdown.clone());
-    let router = http::router(max_rate, snapshots.clone(), sockets, readiness, Arc::new(registry))?;
+    let router =
+        http::router(shown, snapshots.clone(), sockets, gate, readiness, Arc::new(registry))?;
 
     tracing::info!(address = %listener.local_addr()?, max_rate, "frontend is listening");
     // Tasks of their own, so that many browsers do not keep the load waiting. They end with this function.

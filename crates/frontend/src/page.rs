@@ -32,8 +32,16 @@ include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    max_rate: u32,
+    shown: Shown,
     links: Vec<Link>,
+}
+
+/// What the page says of the settings.
+pub(crate) struct Shown {
+    /// The highest rate that may be asked for, in requests per second.
+    pub(crate) max_rate: u32,
+    /// Whether a token is needed to ask for a rate.
+    pub(crate) asks_for_token: bool,
 }
 
 /// A stylesheet or a script.
@@ -47,9 +55,9 @@ struct Link {
 ///
 /// # Errors
 /// When the template cannot be rendered, which its tests rule out.
-pub(crate) fn render(max_rate: u32) -> askama::Result<Html<String>> {
+pub(crate) fn render(shown: Shown) -> askama::Result<Html<String>> {
     let links = ASSETS.iter().rev().map(link).collect();
-    Page { max_rate, links }.render().map(Html)
+    Page { shown, links }.render().map(Html)
 }
 
 fn link(asset: &Asset) -> Link {
@@ -94,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_page_keeps_the_originals_words_and_links_every_asset() {
-        let Html(page) = render(1000).unwrap();
+        let Html(page) = render(Shown { max_rate: 1000, asks_for_token: false }).unwrap();
         for words in
             ["<title>String Hashr</title>", "What’s the frequency?", "The current hash values"]
         {
@@ -104,5 +112,8 @@ mod tests {
         for asset in ASSETS {
             assert!(page.contains(asset.name), "{} is not linked", asset.name);
         }
+        assert!(!page.contains("Control token"));
+        let Html(page) = render(Shown { max_rate: 1000, asks_for_token: true }).unwrap();
+        assert!(page.contains("Control token"));
     }
 }

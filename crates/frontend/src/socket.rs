@@ -14,10 +14,9 @@ use socketioxide::{
     extract::{AckSender, SocketRef, TryData},
     layer::SocketIoLayer,
 };
-
 use tokio::time::Instant;
 
-use crate::{control::Control, load::rate::Rate, snapshot::Snapshots, stops::ChangeLimit};
+use crate::{asks::Asks, control::Control, snapshot::Snapshots, stops::ChangeLimit};
 
 /// The largest thing that a browser may say, in bytes. Asking for a rate takes some thirty.
 const MAX_PAYLOAD: usize = 4096;
@@ -43,7 +42,7 @@ pub(crate) struct Browsers {
 }
 
 /// Returns the layer that answers `/socket.io/`, and the way to speak to all who are connected.
-pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Browsers) {
+pub(crate) fn browsers(control: Control, asks: Asks) -> (SocketIoLayer, Browsers) {
     let (layer, io) = SocketIo::builder()
         .max_payload(MAX_PAYLOAD as u64)
         .ws_max_message_size(MAX_PAYLOAD)
@@ -54,11 +53,11 @@ pub(crate) fn browsers(control: Control, max_rate: u32) -> (SocketIoLayer, Brows
         .ping_timeout(PING_TIMEOUT)
         .build_layer();
     let browsers = Browsers { io: io.clone(), control: control.clone() };
-    io.ns("/", async move |socket: SocketRef| welcome(&socket, &control, max_rate));
+    io.ns("/", async move |socket: SocketRef| welcome(&socket, &control, &asks));
     (layer, browsers)
 }
 
-fn welcome(socket: &SocketRef, control: &Control, max_rate: u32) {
+fn welcome(socket: &SocketRef, control: &Control, asks: &Asks) {
     let Some(viewer) = control.enter(MAX_VIEWERS) else {
         let _ = socket.emit(events::REFUSED, &format!("{MAX_VIEWERS} are watching already"));
         let _ = socket.clone().disconnect();
@@ -68,35 +67,23 @@ fn welcome(socket: &SocketRef, control: &Control, max_rate: u32) {
     // it was here.
     let viewer = Arc::new(viewer);
     socket.on_disconnect(async move || drop(viewer));
-    let (control, start) = (control.clone(), Instant::now());
+    let (asks, start) = (asks.clone(), Instant::now());
     let changes = Arc::new(Mutex::new(ChangeLimit::default()));
     socket.on(
         events::FREQUENCY,
         async move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
-            let asked = Rate::asked(&payload.unwrap_or_default(), max_rate);
-            let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
-            let answer = match asked {
-                Ok(_) if !changes.allows(start.elapsed()) => refuse(&socket, too_often()),
-                Ok(rate) => {
-                    control.ask(rate);
-                    events::Answer::Accepted { freq: rate.per_second() }
-                }
-                Err(error) => refuse(&socket, error),
+            let answer = {
+                let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
+                asks.ask(&payload.unwrap_or_default(), &mut changes, start.elapsed())
             };
+            if let events::Answer::Refused { error } = &answer {
+                // For clients that ask for no acknowledgement.
+                let _ = socket.emit(events::REFUSED, error);
+            }
             // Fails only when the browser has gone.
             let _ = ack.send(&answer);
         },
     );
-}
-
-fn refuse(socket: &SocketRef, error: String) -> events::Answer {
-    // For clients that ask for no acknowledgement.
-    let _ = socket.emit(events::REFUSED, &error);
-    events::Answer::Refused { error }
-}
-
-fn too_often() -> String {
-    "freq: too many changes; accepted: five in a second".to_owned()
 }
 
 impl Browsers {

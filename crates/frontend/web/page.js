@@ -106,7 +106,9 @@ socket.on("refused", refuse);
 element("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const freq = element("frequency").value;
-  socket.timeout(5000).emit("frequency", { freq }, (lost, answer) => {
+  // Only where the frontend wants one.
+  const token = element("token")?.value;
+  socket.timeout(5000).emit("frequency", { freq, token }, (lost, answer) => {
     if (lost) refuse("There is no answer; is the connection lost?");
     else refuse(answer.error);
   });

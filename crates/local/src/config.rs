@@ -44,9 +44,9 @@ pub struct Config {
     #[command(flatten)]
     pub calculation: worker::CalculationSettings,
 
-    /// What visitors may ask for.
+    /// What visitors may do.
     #[command(flatten)]
-    pub load: frontend::LoadSettings,
+    pub visitors: frontend::VisitorSettings,
 
     /// When traffic bursts, and when it comes home.
     #[command(flatten)]

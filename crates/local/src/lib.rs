@@ -220,7 +220,7 @@ impl ServiceListeners {
             port: 0,
             processor_url: format!("http://{}", addresses.mesh).parse()?,
             redis_url: addresses.redis.clone(),
-            load: config.load.clone(),
+            visitors: config.visitors.clone(),
             logs: config.logs.clone(),
         };
         services.spawn(frontend::run(frontend, self.page, shutdown.clone()));

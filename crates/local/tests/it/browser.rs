@@ -4,8 +4,14 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
+    tungstenite::{self, Message, client::IntoClientRequest as _},
+};
 
 pub(crate) struct Browser {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -16,11 +22,33 @@ impl Browser {
     /// Connects, as a page does that has been opened.
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        let (mut socket, _) = connect_async(url).await.unwrap();
+        let (socket, _) = connect_async(url).await.unwrap();
+        Self::welcomed(socket).await
+    }
+
+    async fn welcomed(mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
         socket.send(Message::text("40")).await.unwrap();
         let mut browser = Self { socket, waiting: VecDeque::new() };
         while !browser.packet().await.starts_with("40") {}
         browser
+    }
+
+    /// Connects with so small a buffer that it is soon full when it reads nothing.
+    pub(crate) async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let (socket, _) = client_async(url, stream).await.unwrap();
+        Self::welcomed(socket).await
+    }
+
+    /// Connects as a page of some origin does; the error is the frontend's.
+    pub(crate) async fn open_from(origin: &str, address: SocketAddr) -> tungstenite::Result<()> {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let mut request = url.into_client_request()?;
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        connect_async(request).await.map(|_| ())
     }
 
     /// Connects and disconnects in one breath.

@@ -4,6 +4,8 @@
 
 mod browser;
 mod frontend;
+mod frontend_faults;
+mod frontend_figures;
 mod readme;
 mod story;
 mod support;

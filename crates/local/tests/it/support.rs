@@ -187,12 +187,30 @@ pub(crate) struct Frontend {
 
 impl Frontend {
     pub(crate) fn start(redis: SocketAddr, processor: SocketAddr) -> Self {
-        let arguments =
+        Self::start_with(redis, processor, &[])
+    }
+
+    pub(crate) fn start_with(redis: SocketAddr, processor: SocketAddr, arguments: &[&str]) -> Self {
+        let neighbours =
             [format!("--redis-url={redis}"), format!("--processor-url=http://{processor}")];
-        let config = from_arguments(&arguments.each_ref().map(String::as_str)).unwrap();
+        let arguments = [&neighbours.each_ref().map(String::as_str), arguments].concat();
+        let config = from_arguments(&arguments).unwrap();
         let (listener, address) = listener();
         Self { address, _running: spawn(frontend::run(config, listener, Shutdown::new())) }
     }
+}
+
+/// What a worker of primary answers.
+pub(crate) const HASH: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+
+/// Whether the feed is there, by what a frontend reports.
+pub(crate) fn is_live(stats: &serde_json::Value) -> bool {
+    stats["feed"]["state"] == "live"
+}
+
+/// Workers that answer at once.
+pub(crate) fn sink() -> Sink {
+    Sink::start(200, Duration::ZERO)
 }
 
 /// In the place of a worker: answers every request alike after a while, and counts them.
