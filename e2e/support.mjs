@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const out = path.join(root, "e2e", "out");
-const binaries = process.env.BINARIES ?? path.join(root, "target", "debug");
+export const binaries = path.resolve(root, process.env.BINARIES ?? "target/debug");
 
 export const LEFT_OUT = new Set((process.env.WITHOUT ?? "").split(",").filter(Boolean));
 

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
 
-import { Process, Stack, answers, eventually, freePort, root, secondsOf } from "../support.mjs";
+import { Process, Stack, answers, binaries, eventually, freePort, root, secondsOf } from "../support.mjs";
 
 const stacks = [];
 function newStack() {
@@ -31,6 +31,14 @@ test("a missing or malformed variable ends a program at once with one line that 
     ["worker", { REDIS_URL: "redis:6379", PORT: "http" }, 'PORT: "http" is not accepted'],
     ["frontend", { REDIS_URL: "redis:6379" }, "PROCESSOR_URL: missing"],
     ["frontend", { REDIS_URL: "redis:6379", PROCESSOR_URL: "worker" }, 'PROCESSOR_URL: its value is not accepted; accepted: http://'],
+    [
+      "frontend", { REDIS_URL: "redis:6379", PROCESSOR_URL: "http://worker", CONTROL_TOKEN: "secret" },
+      "CONTROL_TOKEN: its value is not accepted; accepted: 8 to 256 printable",
+    ],
+    [
+      "frontend", { REDIS_URL: "redis:6379", PROCESSOR_URL: "http://worker", ALLOWED_ORIGINS: "hashr.example" },
+      'ALLOWED_ORIGINS: "hashr.example" is not accepted; accepted: http://host',
+    ],
     ["watcher", { PROMETHEUS_URL: "prometheus" }, 'PROMETHEUS_URL: its value is not accepted; accepted: http://'],
     ["watcher", { HOME_BELOW: "20" }, "HOME_BELOW: 20 is not accepted"],
     ["watcher", { DRY_RUN: "maybe" }, 'DRY_RUN: "maybe" is not accepted'],
@@ -58,16 +66,16 @@ test("a taken port is named with the variable that changes it", async () => {
 test("--help documents every variable with its default", () => {
   const documented = {
     worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY"],
-    frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE"],
+    frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE", "CONTROL_TOKEN", "ALLOWED_ORIGINS"],
     watcher: [
       "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "QUERY", "INTERVAL", "BURST_ABOVE",
       "HOME_BELOW", "HOME_HOLD", "DRY_RUN",
     ],
     local: ["PORT", "REDIS_URL", "REDIS_PORT", "PROMETHEUS_PORT", "KUBERNETES_PORT", "MESH_PORT", "FAR_SIDE_ONLY"],
   };
-  const withoutDefault = ["REDIS_URL", "PROCESSOR_URL", "KUBECONFIG"];
+  const withoutDefault = ["REDIS_URL", "PROCESSOR_URL", "CONTROL_TOKEN", "ALLOWED_ORIGINS", "KUBECONFIG"];
   for (const [program, variables] of Object.entries(documented)) {
-    const help = execFileSync(path.join(process.env.BINARIES ?? path.join(root, "target/debug"), program), ["--help"], {
+    const help = execFileSync(path.join(binaries, program), ["--help"], {
       encoding: "utf8",
       env: {},
     });

@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
-import { LEFT_OUT, demo, eventually, out, secondsOf } from "../support.mjs";
+import { LEFT_OUT, Stack, demo, eventually, freePort, out, secondsOf } from "../support.mjs";
 
 const skip = LEFT_OUT.has("chromium") && "chromium is left out";
 let stack;
@@ -143,4 +143,33 @@ test("the page says when the frontend is away, and the list is never longer than
   await stack.frontend.stop();
   await eventually("it says so", async () => /connection/i.test(await text("#state")));
   assert.deepEqual(errors, []);
+});
+
+test("with a control token, everybody watches and some drive", { skip }, async () => {
+  const port = await freePort();
+  const env = { CONTROL_TOKEN: "correct-horse" };
+  const alone = new Stack();
+  await alone.frontend(port, `127.0.0.1:${stack.ports.redis}`, `http://127.0.0.1:${stack.ports.primary}`, env);
+  const guarded = await browser.newPage();
+  await guarded.goto(`http://127.0.0.1:${port}`);
+  await guarded.locator("#state", { hasText: "Connected" }).waitFor();
+  const asks = async (token) => {
+    await guarded.getByLabel("Control token").fill(token);
+    await guarded.locator("#frequency").fill("3");
+    await guarded.locator("#frequency").press("Enter");
+  };
+  const refused = async (what) => {
+    await guarded.locator("#refused", { hasText: what }).waitFor();
+    assert.equal(await guarded.locator("#asked").textContent(), "0");
+  };
+  await asks("");
+  await refused("token: it is missing");
+  await asks("wrong-horse");
+  await refused("token: it is not the right one");
+  await asks("correct-horse");
+  await eventually("the rate is in force", async () => (await guarded.locator("#asked").textContent()) === "3");
+  assert.equal(await guarded.locator("#refused").isVisible(), false);
+  await guarded.screenshot({ path: path.join(out, "control-token.png") });
+  await guarded.close();
+  await alone.stop();
 });

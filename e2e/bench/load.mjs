@@ -1,0 +1,122 @@
+// Measures the load against a sink that notes when each request comes, and other generators beside it.
+
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { binaries, freePort } from "../support.mjs";
+import { median, table, usage } from "./measure.mjs";
+
+const BODY = '{"str":"abcdefghijk"}';
+const CONNECTIONS = 50;
+
+const generators = {
+  load: {
+    command: `${binaries}/load`,
+    args: (url, rate, seconds) => ["--url", url, "--rate", rate, "--for", `${seconds}s`, "--json"],
+    read: (text) => {
+      const { ledger, latencies_ms: latencies } = JSON.parse(text);
+      return { "p99 it reports, ms": latencies.corrected.p99, missed: ledger.missed, shed: ledger.shed };
+    },
+  },
+  oha: {
+    command: "oha",
+    args: (url, rate, seconds) => [
+      "-q", rate, "-c", CONNECTIONS, "-z", `${seconds}s`, "-w", "--no-tui", "--latency-correction", "--output-format", "json",
+      "-m", "POST", "-T", "application/json", "-d", BODY, url,
+    ],
+    read: (text) => ({ "p99 it reports, ms": JSON.parse(text).latencyPercentiles.p99 * 1000 }),
+  },
+  hey: {
+    command: "hey",
+    args: (url, rate, seconds) => [
+      "-q", rate / CONNECTIONS, "-c", CONNECTIONS, "-z", `${seconds}s`, "-m", "POST", "-T", "application/json", "-d", BODY, url,
+    ],
+    read: (text) => ({ "p99 it reports, ms": Number(text.match(/99% in ([\d.]+) secs/)?.[1]) * 1000 }),
+  },
+};
+
+async function measure({ generator, rate, seconds, sink = [], freezeAt }) {
+  const { command, args, read } = generators[generator];
+  const port = await freePort();
+  const sinkProcess = spawn(`${binaries}/sink`, ["--port", port, "--rate", rate, ...sink], { stdio: ["ignore", "pipe", "ignore"] });
+  await sleep(300);
+  const load = spawn(command, args(`http://127.0.0.1:${port}/`, rate, seconds).map(String), { stdio: ["ignore", "pipe", "ignore"] });
+  const text = { load: "", sink: "" };
+  load.stdout.on("data", (data) => { text.load += data; });
+  sinkProcess.stdout.on("data", (data) => { text.sink += data; });
+  const ended = once(load, "close");
+  let used;
+  const watch = setInterval(() => {
+    try {
+      used = usage(load.pid);
+    } catch {
+      // It has ended.
+    }
+  }, 100);
+  if (freezeAt) {
+    await sleep(freezeAt * 1000);
+    load.kill("SIGSTOP");
+    await sleep(1000);
+    load.kill("SIGCONT");
+  }
+  await ended;
+  clearInterval(watch);
+  sinkProcess.kill("SIGINT");
+  await once(sinkProcess, "close");
+  const arrivals = JSON.parse(text.sink);
+  return {
+    "rate error, %": (arrivals.per_second / rate - 1) * 100,
+    "sent less asked": arrivals.requests - rate * seconds,
+    "jitter p50, ms": arrivals.jitter_ms.p50,
+    "jitter p99, ms": arrivals.jitter_ms.p99,
+    "most in 1 ms": arrivals.most_in_1_ms,
+    "most in 100 ms": arrivals.most_in_100_ms,
+    "CPU µs a request": (used.seconds / arrivals.requests) * 1e6,
+    "memory, MiB": used.mostMib,
+    ...read(text.load),
+  };
+}
+
+function isThere(generator) {
+  try {
+    execFileSync(generators[generator].command, ["--help"], { stdio: "ignore" });
+    return true;
+  } catch (error) {
+    // hey ends its help with a failure.
+    return error.code !== "ENOENT";
+  }
+}
+
+const rivals = ["oha", "hey"].filter((rival) => {
+  if (!isThere(rival)) console.log(`NOT MEASURED: ${rival} is not on the PATH`);
+  return isThere(rival);
+});
+const beside = ["load", ...rivals];
+const cases = [
+  ...[0.5, 1, 5, 20, 300, 400, 700].map((rate) => ({ name: `${rate}/s`, rate, seconds: 10 })),
+  { name: "1000/s", rate: 1000, seconds: 10, beside },
+  { name: "5000/s", rate: 5000, seconds: 10 },
+  { name: "10000/s", rate: 10000, seconds: 10, beside },
+  { name: "1000/s for 60 s", rate: 1000, seconds: 60 },
+  { name: "1000/s, answers take 200 ms", rate: 1000, seconds: 10, sink: ["--delay", "200ms"], beside },
+  { name: "1000/s for 20 s, a stall of 1 s", rate: 1000, seconds: 20, sink: ["--stall-at", "5s", "--stall-for", "1s"], beside },
+  { name: "1000/s, frozen for 1 s", rate: 1000, seconds: 10, freezeAt: 4, beside },
+  { name: "10000/s for 40 s", rate: 10000, seconds: 40 },
+];
+
+const runs = Number(process.argv[2] ?? 5);
+const rows = [];
+for (const { name, beside: generatorsHere = ["load"], ...what } of cases) {
+  const results = Object.fromEntries(generatorsHere.map((generator) => [generator, []]));
+  // By turns, so that what the machine does meanwhile is spread evenly.
+  for (let run = 0; run < runs; run += 1) {
+    for (const generator of generatorsHere) results[generator].push(await measure({ generator, ...what }));
+  }
+  for (const [generator, ofIt] of Object.entries(results)) {
+    const cells = Object.fromEntries(Object.keys(ofIt[0]).map((column) => [column, median(ofIt.map((of) => of[column]))]));
+    rows.push([generator === "load" ? name : `${name}: *${generator}*`, cells]);
+    console.error(name, generator, JSON.stringify(ofIt));
+  }
+}
+table(`asked, medians of ${runs}`, Object.keys(rows[0][1]), rows);

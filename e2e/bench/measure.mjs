@@ -1,0 +1,26 @@
+// What the measurements share: processor time, memory, medians, tables.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/** Processor time that a process has used, in seconds, and its memory in MiB: now, and the most it ever was. */
+export function usage(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const mib = (name) => Number(status.match(new RegExp(`${name}:\\s+(\\d+)`))[1]) / 1024;
+  return { seconds: (Number(stat[11]) + Number(stat[12])) / 100, mib: mib("VmRSS"), mostMib: mib("VmHWM") };
+}
+
+export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Prints rows as a table in Markdown; a row's cells are numbers by column, and what is missing is a dash. */
+export function table(title, columns, rows) {
+  console.log(`| ${title} | ${columns.join(" | ")} |`);
+  console.log(`| --- | ${columns.map(() => "---:").join(" | ")} |`);
+  for (const [name, cells] of rows) {
+    const texts = columns.map((column) => (Number.isFinite(cells[column]) ? Number(cells[column].toFixed(3)) : "–"));
+    console.log(`| ${name} | ${texts.join(" | ")} |`);
+  }
+  const said = (command, ...args) => execFileSync(command, args, { encoding: "utf8" }).trim();
+  console.log(`\n${said("uname", "-srm")}, ${said("nproc")} processors, ${new Date().toISOString().slice(0, 10)}\n`);
+}
