@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::probes::Dependency;
-use contract::{Feed, Stats};
+use contract::{ByPrefix, Feed, Stats};
 use tokio::time::Instant;
 
 use crate::{control::Control, load::SharedTally};
@@ -20,8 +20,9 @@ pub(crate) const REPORTS_A_SECOND: usize = 4;
 const MAX_HISTORY: usize = 600;
 
 /// The columns of the history.
-const HEADER: &str = "unix_time,asked,sent,missed,shed,answered,failed,in_flight,results_primary,results_burst,\
-    corrected_p50_ms,corrected_p99_ms,lateness_p99_ms,trip_p99_ms,viewers\n";
+const HEADER: &str = "unix_time,asked,sent,missed,shed,answered,failed,in_flight,corrected_p50_ms,corrected_p99_ms,\
+    lateness_p99_ms,trip_p99_ms,viewers,answered_primary,results_primary,corrected_p99_primary_ms,trip_p99_primary_ms,\
+    answered_burst,results_burst,corrected_p99_burst_ms,trip_p99_burst_ms\n";
 
 /// Where a snapshot is taken from. Clones are the same.
 #[derive(Clone)]
@@ -133,20 +134,13 @@ impl Past {
 /// What has happened between two snapshots.
 fn row(before: &Stats, now: &Stats) -> String {
     let (old, new) = (&before.ledger, &now.ledger);
-    let results = |stats: &Stats, primary: bool| -> u64 {
-        let of = stats.results.by_prefix.iter();
-        of.filter(|(prefix, _)| *prefix != "other" && prefix.is_empty() == primary)
-            .map(|(_, count)| count)
-            .sum()
-    };
-    let came = |primary| results(now, primary) - results(before, primary);
     let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let latencies = &now.latencies;
     let mut row = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(
         row,
-        "{unix_time},{},{},{},{},{},{},{},{},{},{:.3},{:.3},{:.3},{:.3},{}",
+        "{unix_time},{},{},{},{},{},{},{},{:.3},{:.3},{:.3},{:.3},{},{},{}",
         now.freq,
         new.sent - old.sent,
         new.missed - old.missed,
@@ -154,15 +148,38 @@ fn row(before: &Stats, now: &Stats) -> String {
         new.answered - old.answered,
         new.failed.total() - old.failed.total(),
         new.in_flight,
-        came(true),
-        came(false),
         latencies.corrected.p50,
         latencies.corrected.p99,
         latencies.lateness.p99,
         latencies.trip.p99,
         now.viewers,
+        of_cluster(before, now, str::is_empty),
+        of_cluster(before, now, |prefix| !prefix.is_empty() && prefix != "other"),
     );
     row
+}
+
+/// What has happened with the prefixes of one cluster. Of several, the highest latencies.
+fn of_cluster(before: &Stats, now: &Stats, is_its: impl Fn(&str) -> bool) -> String {
+    let results = |stats: &Stats| -> u64 {
+        let of = stats.results.by_prefix.iter().filter(|(prefix, _)| is_its(prefix));
+        of.map(|(_, count)| count).sum()
+    };
+    let answered = |stats: &Stats| -> u64 {
+        let of = stats.by_prefix.iter().filter(|(prefix, _)| is_its(prefix));
+        of.map(|(_, of)| of.answered).sum()
+    };
+    let highest = |latency: fn(&ByPrefix) -> f64| {
+        let of = now.by_prefix.iter().filter(|(prefix, _)| is_its(prefix));
+        of.map(|(_, of)| latency(of)).fold(0.0, f64::max)
+    };
+    format!(
+        "{},{},{:.3},{:.3}",
+        answered(now) - answered(before),
+        results(now) - results(before),
+        highest(|of| of.corrected.p99),
+        highest(|of| of.trip.p99),
+    )
 }
 
 #[cfg(test)]
