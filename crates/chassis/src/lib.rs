@@ -9,6 +9,7 @@ mod http_url;
 pub mod link;
 pub mod logs;
 pub mod probes;
+mod sampler;
 pub mod server;
 pub mod settings;
 mod shutdown;
@@ -16,6 +17,7 @@ mod shutdown;
 use std::{fmt::Debug, process::ExitCode};
 
 pub use http_url::{HttpUrl, HttpUrlError};
+pub use sampler::Sampler;
 pub use shutdown::Shutdown;
 
 /// Runs a program: settings, logs, signals, then `service` until it ends.

@@ -11,10 +11,19 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
 use tokio::time::Instant;
 
 use crate::Shutdown;
+
+/// The metrics of a program, which begin with its name. The first says what was built.
+#[must_use]
+pub fn registry(program: &str, version: &'static str) -> Registry {
+    let mut registry = Registry::with_prefix(program);
+    let build = Info::new(vec![("version", version)]);
+    registry.register("build", "What was built", build);
+    registry
+}
 
 /// Whether a process can do its work now: no dependency is away, and it is not about to end.
 #[derive(Clone, Debug)]

@@ -25,7 +25,10 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::{
+    catch_panic::{CatchPanic, DefaultResponseForPanic},
+    timeout::Timeout,
+};
 
 use crate::Shutdown;
 
@@ -91,12 +94,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves HTTP/1.1 until the shutdown, then answers what is in flight, for at most [`DRAIN_TIMEOUT`].
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let router = router
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-        .layer(CatchPanicLayer::new());
     let connections = Connections {
         http: http(),
-        service: TowerToHyperService::new(router),
+        service: TowerToHyperService::new(limited(router)),
         permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         open: TaskTracker::new(),
         shutdown: shutdown.clone(),
@@ -111,6 +111,14 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     }
 }
 
+/// Not layers of the router, which would box each request once for each of them.
+type Limited = CatchPanic<Timeout<Router>, DefaultResponseForPanic>;
+
+fn limited(router: Router) -> Limited {
+    let status = StatusCode::REQUEST_TIMEOUT;
+    CatchPanic::new(Timeout::with_status_code(router, status, REQUEST_TIMEOUT))
+}
+
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_BUFFER);
@@ -119,7 +127,7 @@ fn http() -> http1::Builder {
 
 struct Connections {
     http: http1::Builder,
-    service: TowerToHyperService<Router>,
+    service: TowerToHyperService<Limited>,
     permits: Arc<Semaphore>,
     open: TaskTracker,
     shutdown: Shutdown,

@@ -13,7 +13,6 @@ mod http;
 mod load;
 mod metrics;
 mod page;
-mod sampler;
 mod snapshot;
 mod socket;
 mod stops;
@@ -21,8 +20,10 @@ mod stream;
 
 use std::sync::Arc;
 
-use chassis::{Shutdown, probes::Readiness};
-use prometheus_client::registry::Registry;
+use chassis::{
+    Shutdown,
+    probes::{self, Readiness},
+};
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub use access::{ControlToken, Origin};
@@ -49,7 +50,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let (sockets, browsers) = socket::browsers(control.clone(), asks.clone());
 
     let snapshots = snapshot::Snapshots::new(control.clone(), tally.clone(), redis);
-    let mut registry = Registry::with_prefix("frontend");
+    let mut registry = probes::registry("frontend", env!("CARGO_PKG_VERSION"));
     registry.register("asks", "Times that somebody asked for a rate, by result", asks.counts());
     registry.register(
         "refused_origins",

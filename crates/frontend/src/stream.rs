@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use chassis::probes::Dependency;
+use chassis::{Sampler, probes::Dependency};
 use contract::Ledger;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -10,7 +10,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::{
     feed::Dropped,
     load::SharedTally,
-    sampler::Sampler,
     snapshot::{REPORTS_A_SECOND, Snapshots},
     socket::Browsers,
 };
@@ -18,16 +17,20 @@ use crate::{
 /// Time between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(1000 / REPORTS_A_SECOND as u64);
 
+/// How many calculations a page is shown in a second: more than anybody can read.
+const SHOWN_A_SECOND: u32 = 100;
+
 /// Counts every calculation, and shows those that can be shown.
 pub(crate) async fn relay(
     mut messages: mpsc::Receiver<String>,
     browsers: Browsers,
     tally: SharedTally,
 ) -> Infallible {
-    let mut sampler = Sampler::default();
+    let sampler = Sampler::per_second(SHOWN_A_SECOND);
     while let Some(message) = messages.recv().await {
-        let shown = sampler.shows(tally.now());
-        tally.lock().see(tally.now(), &message, shown);
+        let now = tally.now();
+        let shown = sampler.lets_through(now);
+        tally.lock().see(now, &message, shown);
         if shown {
             browsers.show(&message).await;
         }

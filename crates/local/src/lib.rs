@@ -211,6 +211,7 @@ impl ServiceListeners {
                 port: 0,
                 redis_url: addresses.redis.clone(),
                 prefix: prefix.to_owned(),
+                access_log: 0,
                 calculation: config.calculation.clone(),
                 logs: config.logs.clone(),
             };

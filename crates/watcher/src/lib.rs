@@ -18,7 +18,6 @@ use chassis::{
     Shutdown,
     probes::{self, Readiness},
 };
-use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 pub use config::{Config, DEFAULT_QUERY, PolicySettings};
@@ -28,7 +27,7 @@ pub use config::{Config, DEFAULT_QUERY, PolicySettings};
 /// # Errors
 /// When the settings name no API server. One that is away is no error: it is waited for.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut registry = Registry::with_prefix("watcher");
+    let mut registry = probes::registry("watcher", env!("CARGO_PKG_VERSION"));
     let metrics = Arc::new(metrics::Metrics::new(&mut registry));
     let readiness = Readiness::new(shutdown.clone());
     let router = Router::new()

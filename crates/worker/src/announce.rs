@@ -1,19 +1,20 @@
 //! Publishes calculations on Redis, over one connection that mends itself.
 //!
-//! A calculation is published at most once: one whose fate is unknown, because the connection was
-//! lost before Redis answered, is reported as a failure and not sent again.
+//! Those that are to be published at the same time share a pipeline, so that many cost little more than one. A
+//! calculation is published at most once: one whose fate is unknown, because the connection was lost before Redis
+//! answered, is reported as a failure and not sent again.
+
+mod connection;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use chassis::{link, probes::Dependency};
+use chassis::probes::Dependency;
 use contract::{RedisUrl, calculation::CHANNEL};
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
-    PushKind, RedisError, RedisResult, aio::MultiplexedConnection,
-};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
+    sync::{mpsc, oneshot, watch},
+    task::yield_now,
+    time::{Instant, timeout_at},
 };
 
 use crate::metrics::{FailureLabels, Metrics};
@@ -22,18 +23,25 @@ use crate::metrics::{FailureLabels, Metrics};
 /// within which a request is answered whatever happens.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long Redis may take at least, also for what has waited for a connection before.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// How many calculations may share a pipeline.
+const MAX_TOGETHER: usize = 128;
+
+/// How many may wait for the publisher. Each has a request that waits for it, so that the limit of connections holds
+/// here, too; one that finds no place waits in its request.
+const MAX_WAITING: usize = 1024;
 
 /// Publishes calculations. Clones share the connection.
 #[derive(Clone)]
 pub(crate) struct Announcer {
-    connection: watch::Receiver<Option<MultiplexedConnection>>,
+    waiting: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
 }
 
 /// Why Redis did not take a calculation.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("redis is not connected")]
     NotConnected,
@@ -41,8 +49,8 @@ pub(crate) enum Failure {
     Timeout,
     #[error("the connection to redis was lost")]
     Lost,
-    #[error("redis refused: {0}")]
-    Refused(String),
+    #[error("redis refused: {text}")]
+    Refused { reason: &'static str, text: String },
 }
 
 /// Returns an announcer, and the task that keeps it connected.
@@ -54,58 +62,115 @@ pub(crate) fn announcer(
     dependency: Dependency,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Announcer, impl Future<Output = Infallible>)> {
-    let client = client(redis_url)?;
-    let (connected, connection) = watch::channel(None);
-    let announcer = Announcer { connection, metrics: Arc::clone(&metrics) };
-    let keep_connected = link::keep(
-        dependency,
-        async move || connect(&client).await,
-        async move |(connection, ended)| {
-            metrics.redis_connections.inc();
-            metrics.redis_connected.set(1);
-            connected.send_replace(Some(connection.clone()));
-            let why = until_lost(connection, ended).await;
-            connected.send_replace(None);
-            metrics.redis_connected.set(0);
-            why
-        },
-    );
-    Ok((announcer, keep_connected))
+    let (connection, keep_connected) =
+        connection::connection(redis_url, dependency, Arc::clone(&metrics))?;
+    let (sender, waiting) = mpsc::channel(MAX_WAITING);
+    // It ends with the last announcer.
+    tokio::spawn(Publisher { waiting, connection, metrics: Arc::clone(&metrics) }.run());
+    Ok((Announcer { waiting: sender, metrics }, keep_connected))
 }
 
 impl Announcer {
     /// Publishes a calculation, and returns once Redis has taken it.
-    pub(crate) async fn publish(&self, calculation: &str) -> Result<(), Failure> {
-        let result = self.try_publish(calculation).await;
+    pub(crate) async fn publish(&self, calculation: String) -> Result<(), Failure> {
+        let (done, answer) = oneshot::channel();
+        let waiting = Waiting { calculation, until: Instant::now() + PUBLISH_TIMEOUT, done };
+        // Neither fails before the publisher has ended.
+        let _ = self.waiting.send(waiting).await;
+        let result = answer.await.unwrap_or(Err(Failure::Lost));
         if let Err(failure) = &result {
             let reason = failure.reason();
             self.metrics.publish_failures.get_or_create(&FailureLabels { reason }).inc();
         }
         result
     }
+}
 
-    async fn try_publish(&self, calculation: &str) -> Result<(), Failure> {
-        let mut sending = false;
-        let publish = async {
-            let mut connected = self.connection.clone();
-            let connection =
-                connected.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
-            let mut connection = connection.ok_or(Failure::NotConnected)?;
-            sending = true;
-            let mut command = redis::cmd("PUBLISH");
-            command.arg(CHANNEL).arg(calculation);
-            let receivers: u64 =
-                command.query_async(&mut connection).await.map_err(Failure::from)?;
-            if receivers == 0 {
-                self.metrics.without_subscriber.inc();
+/// A calculation that is to be published.
+struct Waiting {
+    calculation: String,
+    /// When its request is to be answered, whatever happens.
+    until: Instant,
+    done: oneshot::Sender<Result<(), Failure>>,
+}
+
+impl Waiting {
+    fn end(self, result: Result<(), Failure>) {
+        // Fails only when the request has gone.
+        let _ = self.done.send(result);
+    }
+}
+
+/// Takes what waits to Redis.
+struct Publisher {
+    waiting: mpsc::Receiver<Waiting>,
+    connection: watch::Receiver<Option<MultiplexedConnection>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Publisher {
+    async fn run(mut self) {
+        let mut together = Vec::new();
+        while let Some(first) = self.waiting.recv().await {
+            // The requests that came with this one are computed first, and come along.
+            yield_now().await;
+            together.push(first);
+            while together.len() < MAX_TOGETHER
+                && let Ok(next) = self.waiting.try_recv()
+            {
+                together.push(next);
             }
-            Ok(())
-        };
-        match timeout(PUBLISH_TIMEOUT, publish).await {
-            Ok(result) => result,
-            Err(_) if sending => Err(Failure::Timeout),
-            Err(_) => Err(Failure::NotConnected),
+            while let Some(first) = together.first() {
+                let connected = self.connection.wait_for(Option::is_some);
+                let connected = timeout_at(first.until, connected).await;
+                // An error when its time is over, or nobody connects any more.
+                match connected.ok().and_then(Result::ok).and_then(|it| it.clone()) {
+                    Some(connection) => {
+                        let together = std::mem::take(&mut together);
+                        tokio::spawn(publish(connection, together, Arc::clone(&self.metrics)));
+                    }
+                    None => together.remove(0).end(Err(Failure::NotConnected)),
+                }
+            }
         }
+    }
+}
+
+/// Publishes some calculations in one pipeline, and tells each request how it went.
+async fn publish(
+    mut connection: MultiplexedConnection,
+    mut together: Vec<Waiting>,
+    metrics: Arc<Metrics>,
+) {
+    // Nobody waits for these any more.
+    together.retain(|waiting| !waiting.done.is_closed());
+    let Some(until) = together.first().map(|first| first.until) else { return };
+    let mut pipeline = Pipeline::with_capacity(together.len());
+    for waiting in &together {
+        let mut command = Cmd::with_capacity(3, 128);
+        command.arg("PUBLISH").arg(CHANNEL).arg(&waiting.calculation);
+        pipeline.add_command(command);
+    }
+    pipeline.ignore_errors();
+    let sent = Instant::now();
+    let until = until.max(sent + ANSWER_TIMEOUT);
+    let answers = pipeline.query_async::<Vec<RedisResult<u64>>>(&mut connection);
+    match timeout_at(until, answers).await {
+        Ok(Ok(answers)) => {
+            let took = sent.elapsed().as_secs_f64();
+            for (waiting, answer) in together.into_iter().zip(answers) {
+                if let Ok(receivers) = answer {
+                    metrics.publish.observe(took);
+                    metrics.without_subscriber.inc_by(u64::from(receivers == 0));
+                }
+                waiting.end(answer.map(|_| ()).map_err(Failure::from));
+            }
+        }
+        Ok(Err(error)) => {
+            let failure = Failure::from(error);
+            together.into_iter().for_each(|waiting| waiting.end(Err(failure.clone())));
+        }
+        Err(_) => together.into_iter().for_each(|waiting| waiting.end(Err(Failure::Timeout))),
     }
 }
 
@@ -116,7 +181,7 @@ impl Failure {
             Self::NotConnected => "not_connected",
             Self::Timeout => "timeout",
             Self::Lost => "lost",
-            Self::Refused(_) => "refused",
+            Self::Refused { reason, .. } => reason,
         }
     }
 }
@@ -125,46 +190,21 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io => Self::Lost,
-            _ => Self::Refused(error.to_string()),
+            _ => Self::Refused { reason: refusal(&error), text: error.to_string() },
         }
     }
 }
 
-fn client(redis_url: &RedisUrl) -> RedisResult<Client> {
-    // Only the third version of the protocol tells at once when a connection has ended.
-    let info = redis_url.as_str().into_connection_info()?;
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    Client::open(info.set_redis_settings(settings))
-}
-
-async fn connect(client: &Client) -> RedisResult<(MultiplexedConnection, mpsc::Receiver<()>)> {
-    let (end, ended) = mpsc::channel(1);
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Each command has its own, and is told apart from a lost connection.
-        .set_response_timeout(None)
-        .set_push_sender(move |push: PushInfo| match push.kind {
-            PushKind::Disconnection => end.try_send(()),
-            _ => Ok(()),
-        });
-    let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    Ok((connection, ended))
-}
-
-/// Waits until the connection has ended or Redis no longer answers; returns which.
-async fn until_lost(connection: MultiplexedConnection, mut ended: mpsc::Receiver<()>) -> String {
-    let ping = || {
-        let mut connection = connection.clone();
-        async move {
-            match redis::cmd("PING").query_async::<()>(&mut connection).await {
-                Err(error) if error.kind() == ErrorKind::Io => Err(error),
-                // It answers, if only to say that it cannot serve now: the connection is fine.
-                _ => Ok(()),
-            }
-        }
-    };
-    tokio::select! {
-        _ = ended.recv() => "the connection has ended".to_owned(),
-        why = link::until_silent(ping) => why,
+/// The reason of a refusal, as metrics name it.
+fn refusal(error: &RedisError) -> &'static str {
+    match error.code() {
+        Some("LOADING") => "loading",
+        Some("READONLY") => "readonly",
+        Some("NOAUTH") => "noauth",
+        Some("NOPERM") => "noperm",
+        Some("OOM") => "oom",
+        Some("MISCONF") => "misconf",
+        Some("MASTERDOWN") => "masterdown",
+        _ => "refused",
     }
 }

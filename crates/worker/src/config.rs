@@ -24,6 +24,10 @@ pub struct Config {
     #[arg(long, env = "PREFIX", default_value = "", value_parser = prefix)]
     pub prefix: String,
 
+    /// Requests per second that the log has a line for, 0 to 1000: of more an even sample, none at 0
+    #[arg(long, env = "ACCESS_LOG", default_value_t = 10, value_parser = whole_number(0..=1000))]
+    pub access_log: u32,
+
     /// What it computes, and for whom.
     #[command(flatten)]
     pub calculation: CalculationSettings,
@@ -90,6 +94,7 @@ mod tests {
         check("--max-body=1GiB", "MAX_BODY: \"1GiB\"");
         check("--prefix=a b", "PREFIX: \"a b\"");
         check("--prefix=é", "PREFIX: \"é\"");
+        check("--access-log=1001", "ACCESS_LOG: \"1001\"");
     }
 
     #[test]

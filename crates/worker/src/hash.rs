@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 ///
 /// With more than one round, SHA-256 is applied to the digest again, so that a request can be made to
 /// cost more. Zero rounds are one.
-pub(crate) fn calculation(prefix: &str, rounds: u32, text: &str) -> String {
+#[must_use]
+pub fn calculation(prefix: &str, rounds: u32, text: &str) -> String {
     let mut digest = Sha256::digest(text);
     for _ in 1..rounds {
         digest = Sha256::digest(digest);

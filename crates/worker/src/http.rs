@@ -7,10 +7,9 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     http::{
-        HeaderName, HeaderValue, Method, StatusCode,
+        HeaderName, HeaderValue, StatusCode,
         header::{self, HeaderMap},
     },
-    middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -19,10 +18,14 @@ use contract::{Work, calculation};
 use http_body_util::LengthLimitError;
 use mime::Mime;
 use prometheus_client::registry::Registry;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
-use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 use crate::{
+    access_log::AccessLog,
     announce::{Announcer, Failure},
     config::Config,
     hash,
@@ -31,6 +34,11 @@ use crate::{
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const CALCULATION: HeaderName = HeaderName::from_static(calculation::HEADER);
+
+/// The header in which Envoy names a request.
+const REQUEST_ID: &str = "x-request-id";
 
 /// Rounds that take less than about 100 µs.
 const MAX_QUICK_ROUNDS: u32 = 1000;
@@ -48,6 +56,7 @@ struct Inner {
     rounds: u32,
     max_body: usize,
     metrics: Arc<Metrics>,
+    access_log: AccessLog,
     /// Places for calculations that take a while.
     processors: Semaphore,
 }
@@ -58,42 +67,95 @@ impl App {
         let rounds = config.calculation.rounds;
         let processors = Semaphore::new(available_parallelism().map_or(1, NonZero::get));
         let prefix = config.prefix.clone();
-        Self(Arc::new(Inner { announcer, prefix, rounds, max_body, metrics, processors }))
+        let access_log = AccessLog::new(config.access_log);
+        Self(Arc::new(Inner {
+            announcer,
+            prefix,
+            rounds,
+            max_body,
+            metrics,
+            access_log,
+            processors,
+        }))
     }
 }
 
 /// Everything that the worker answers.
 pub(crate) fn router(app: App, readiness: Readiness, registry: Arc<Registry>) -> Router {
-    // Any page may have its strings hashed, as it could with the original.
-    let cors = CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([HeaderName::from_static(calculation::HEADER)]);
     Router::new()
-        .route("/", get(async || "ok").post(calculate))
+        .route("/", get(async || "ok").post(calculate).options(preflight))
         .merge(probes::router(readiness, registry))
-        .layer(cors)
-        .layer(map_response(without_content))
         .with_state(app)
 }
 
-/// Makes the answer to a preflight 204, as the original's was; no other answer names its methods.
-async fn without_content(mut response: Response) -> Response {
-    if response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_METHODS) {
-        *response.status_mut() = StatusCode::NO_CONTENT;
-    }
-    response
+/// Allows any page to have its strings hashed, as it could with the original.
+async fn preflight(headers: HeaderMap) -> impl IntoResponse {
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let allowed = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,HEAD,POST")),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(HeaderValue::from_static("*"))),
+        (header::VARY, HeaderValue::from_name(header::ACCESS_CONTROL_REQUEST_HEADERS)),
+    ];
+    (StatusCode::NO_CONTENT, allowed)
+}
+
+/// Lets the page that asked read the answer.
+fn share(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let calculation = HeaderValue::from_static(calculation::HEADER);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, calculation);
 }
 
 async fn calculate(State(App(app)): State<App>, request: Request) -> Response {
-    let response = match answer(&app, request).await {
+    let (start, id) = (Instant::now(), request.headers().get(REQUEST_ID).cloned());
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let is_of_a_page = request.headers().contains_key(header::ORIGIN);
+    let in_flight = InFlight::new(&app.metrics);
+    let mut response = match answer(&app, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     };
-    let code = response.status().as_u16();
-    app.metrics.requests.get_or_create(&RequestLabels { code }).inc();
+    if is_of_a_page {
+        share(&mut response);
+    }
+    if is_chunked {
+        // It may have had a length, too, and what another server would take for its body would be read as
+        // the next request (RFC 9112, section 6.3).
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    in_flight.answered();
+    let status = response.status();
+    app.metrics.requests.get_or_create(&RequestLabels { code: status.as_u16() }).inc();
+    app.access_log.note(id.as_ref(), status, start.elapsed());
     response
+}
+
+/// Counts a request for as long as it is in flight, however it ends.
+struct InFlight<'a> {
+    metrics: &'a Metrics,
+    is_answered: bool,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.requests_in_flight.inc();
+        Self { metrics, is_answered: false }
+    }
+
+    fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.metrics.requests_in_flight.dec();
+        if !self.is_answered {
+            self.metrics.requests_abandoned.inc();
+        }
+    }
 }
 
 async fn answer(app: &Arc<Inner>, request: Request) -> Result<Response, Error> {
@@ -105,8 +167,12 @@ async fn answer(app: &Arc<Inner>, request: Request) -> Result<Response, Error> {
         serde_json::from_str(text).map_err(|error| Error::Malformed(error.to_string()))?;
 
     let calculation = calculation_of(app, &work.text).await?;
-    app.announcer.publish(&calculation).await?;
-    Ok(([(calculation::HEADER, calculation)], "OK").into_response())
+    app.announcer.publish(calculation.clone()).await?;
+    let mut response = "OK".into_response();
+    // A prefix and base64, both of which a header may hold.
+    let value = HeaderValue::try_from(calculation).map_err(|_| Error::NotComputed)?;
+    response.headers_mut().insert(CALCULATION, value);
+    Ok(response)
 }
 
 /// Computes here what is quick, and elsewhere what would keep others waiting: as many at once as there
@@ -125,14 +191,16 @@ async fn calculation_of(app: &Arc<Inner>, text: &str) -> Result<String, Error> {
 fn check_is_json(headers: &HeaderMap) -> Result<(), Error> {
     let header = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
-    let mime: Option<Mime> = content_type.parse().ok();
-    let is_json = mime.as_ref().is_some_and(|mime| {
-        let subtype = mime.suffix().unwrap_or_else(|| mime.subtype());
-        let charset = mime.get_param(mime::CHARSET);
-        mime.type_() == mime::APPLICATION
-            && subtype == mime::JSON
-            && charset.is_none_or(|charset| charset == mime::UTF_8)
-    });
+    let mime = || content_type.parse::<Mime>().ok();
+    // What almost everybody says need not be parsed.
+    let is_json = content_type == "application/json"
+        || mime().is_some_and(|mime| {
+            let subtype = mime.suffix().unwrap_or_else(|| mime.subtype());
+            let charset = mime.get_param(mime::CHARSET);
+            mime.type_() == mime::APPLICATION
+                && subtype == mime::JSON
+                && charset.is_none_or(|charset| charset == mime::UTF_8)
+        });
     if !is_json {
         return Err(Error::ContentType(content_type.to_owned()));
     }

@@ -3,6 +3,7 @@
 //! `POST /` with `{"str": "…"}` is answered 200 once Redis has taken the calculation, and never
 //! before. [`hash`] computes it, [`announce`] publishes it, [`http`] is everything in between.
 
+mod access_log;
 mod announce;
 mod config;
 mod hash;
@@ -11,11 +12,14 @@ mod metrics;
 
 use std::sync::Arc;
 
-use chassis::{Shutdown, probes::Readiness};
-use prometheus_client::registry::Registry;
+use chassis::{
+    Shutdown,
+    probes::{self, Readiness},
+};
 use tokio::net::TcpListener;
 
 pub use config::{CalculationSettings, Config};
+pub use hash::calculation;
 
 /// Serves until the shutdown, then answers what is in flight.
 ///
@@ -23,7 +27,7 @@ pub use config::{CalculationSettings, Config};
 /// When the settings name a Redis that cannot be addressed. A Redis that is away is no error: it is
 /// waited for.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut registry = Registry::with_prefix("worker");
+    let mut registry = probes::registry("worker", env!("CARGO_PKG_VERSION"));
     let metrics = Arc::new(metrics::Metrics::new(&mut registry));
     let readiness = Readiness::new(shutdown.clone());
 

@@ -2,18 +2,26 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
 };
 
 /// The worker's metrics; their help texts are in [`Metrics::new`].
 pub(crate) struct Metrics {
     pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) requests_in_flight: Gauge,
+    pub(crate) requests_abandoned: Counter,
+    pub(crate) publish: Histogram,
     pub(crate) publish_failures: Family<FailureLabels, Counter>,
     pub(crate) without_subscriber: Counter,
     pub(crate) redis_connections: Counter,
     pub(crate) redis_connected: Gauge,
 }
+
+/// The bounds of the publish latency, in seconds: a local Redis answers in a tenth of a millisecond, and none is
+/// waited for longer than a second.
+const BOUNDS: [f64; 12] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 
 /// How a request for work was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,35 +39,52 @@ impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             requests: Family::default(),
+            requests_in_flight: Gauge::default(),
+            requests_abandoned: Counter::default(),
+            publish: Histogram::new(BOUNDS),
             publish_failures: Family::default(),
             without_subscriber: Counter::default(),
             redis_connections: Counter::default(),
             redis_connected: Gauge::default(),
         };
-        let Self {
-            requests,
-            publish_failures,
-            without_subscriber,
-            redis_connections,
-            redis_connected,
-        } = &metrics;
-        registry.register("requests", "Requests for work answered, by status", requests.clone());
+        let m = &metrics;
+        registry.register("requests", "Requests for work answered, by status", m.requests.clone());
+        registry.register(
+            "requests_in_flight",
+            "Requests for work that wait for their answer",
+            m.requests_in_flight.clone(),
+        );
+        registry.register(
+            "requests_abandoned",
+            "Requests for work whose client left before the answer",
+            m.requests_abandoned.clone(),
+        );
+        registry.register_with_unit(
+            "publish",
+            "How long Redis took to take a calculation",
+            Unit::Seconds,
+            m.publish.clone(),
+        );
         registry.register(
             "publish_failures",
             "Calculations that Redis did not take, by reason",
-            publish_failures.clone(),
+            m.publish_failures.clone(),
         );
         registry.register(
             "published_without_subscriber",
             "Calculations that Redis took although nobody was listening",
-            without_subscriber.clone(),
+            m.without_subscriber.clone(),
         );
         registry.register(
             "redis_connections",
             "Connections made to Redis",
-            redis_connections.clone(),
+            m.redis_connections.clone(),
         );
-        registry.register("redis_connected", "1 while Redis is connected", redis_connected.clone());
+        registry.register(
+            "redis_connected",
+            "1 while Redis is connected",
+            m.redis_connected.clone(),
+        );
         metrics
     }
 }

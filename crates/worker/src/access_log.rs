@@ -1,0 +1,37 @@
+//! A line of the log for each request for work, or for a sample of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::{HeaderValue, StatusCode};
+use chassis::Sampler;
+use tokio::time::{Duration, Instant};
+
+/// Logs requests, at most so many in a second. The lines have the target `access`.
+pub(crate) struct AccessLog {
+    start: Instant,
+    sampler: Sampler,
+    /// Requests since the last line.
+    unlogged: AtomicU64,
+}
+
+impl AccessLog {
+    /// Logs up to `per_second` requests a second, and an even sample when there are more; none if it is 0.
+    pub(crate) fn new(per_second: u32) -> Self {
+        let sampler = Sampler::per_second(per_second);
+        Self { start: Instant::now(), sampler, unlogged: AtomicU64::new(0) }
+    }
+
+    /// A request has been answered. `id` is what the mesh calls it, for whoever looks for it in several logs.
+    pub(crate) fn note(&self, id: Option<&HeaderValue>, status: StatusCode, took: Duration) {
+        if !self.sampler.lets_through(self.start.elapsed()) {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let status = status.as_u16();
+        // The head of a request is limited, and so is this.
+        let request_id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+        tracing::info!(target: "access", status, took_us, request_id, unlogged, "POST /");
+    }
+}
