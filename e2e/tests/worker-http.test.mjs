@@ -1,0 +1,142 @@
+// The worker's limits: too many connections, too slow ones, too large and malformed requests, and its own end.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { RedisProxy } from "../redis-proxy.mjs";
+import { Stack, answers, eventually, freePort } from "../support.mjs";
+import { WorkerLoad } from "../worker-load.mjs";
+
+const stack = new Stack();
+let redisPort;
+before(async () => {
+  redisPort = await freePort();
+  await stack.redis(redisPort);
+});
+after(() => stack.stop());
+
+async function newWorker(redis = redisPort, env = {}) {
+  const port = await freePort();
+  const worker = await stack.worker(port, `127.0.0.1:${redis}`, { ACCESS_LOG: "0", ...env });
+  await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+  return { worker, port };
+}
+
+/** A connection on which something has been said; `said` is what is answered until it is closed. */
+async function say(port, bytes = "") {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => {});
+  const heard = { text: "" };
+  socket.on("data", (data) => { heard.text += data; });
+  const closed = once(socket, "close").then(() => heard.text);
+  await once(socket, "connect");
+  if (bytes) socket.write(bytes);
+  return { socket, heard, closed };
+}
+
+const body = '{"str":"abc"}';
+const post = (extra = "") =>
+  `POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\n${extra}content-length: ${body.length}\r\n\r\n${body}`;
+
+const quantile = (values, share) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) * share)];
+
+/** The slowest but one in a hundred of 200 requests for work, in milliseconds. */
+async function p99(port) {
+  const times = [];
+  for (let index = 0; index < 200; index += 1) {
+    const start = performance.now();
+    const response = await fetch(`http://127.0.0.1:${port}/`, {
+      method: "POST", headers: { "content-type": "application/json" }, body, signal: AbortSignal.timeout(5000),
+    });
+    assert.equal(response.status, 200);
+    times.push(performance.now() - start);
+  }
+  return quantile(times, 0.99);
+}
+
+test("10,000 idle connections and 1,000 that drip their heads cost the others nothing", async () => {
+  const { port, worker } = await newWorker();
+  const alone = await p99(port);
+  const connections = [];
+  for (let index = 0; index < 10_000; index += 1) {
+    const head = index < 1000 ? "POST / HTTP/1.1\r\nhost: w\r\nx-drip: " : "";
+    connections.push(say(port, head));
+    if (index % 200 === 199) await Promise.all(connections.slice(-200));
+  }
+  const open = await Promise.all(connections);
+  const drip = setInterval(() => { for (const { socket } of open.slice(0, 1000)) socket.write("x"); }, 1000);
+  const crowded = await p99(port);
+  const memory = Number(execFileSync("ps", ["-o", "rss=", "-p", String(worker.child.pid)], { encoding: "utf8" })) / 1024;
+  console.log(`p99 ${alone.toFixed(1)} ms alone, ${crowded.toFixed(1)} ms among 10,000; ${Math.round(memory)} MiB`);
+  assert.ok(crowded < alone + 100, `${crowded} ms instead of ${alone} ms`);
+  assert.ok(memory < 500, `${memory} MiB`);
+  await eventually("all are closed after 30 seconds", () => open.every(({ socket }) => socket.destroyed), 45);
+  clearInterval(drip);
+  assert.ok((await p99(port)) < alone + 100);
+});
+
+test("heads that are too large, and requests that are two at once, are refused", async () => {
+  const { port } = await newWorker();
+  const refused = async (bytes, status) => {
+    const { closed, socket } = await say(port, bytes);
+    const text = await Promise.race([closed, sleep(5000, "still open")]);
+    socket.destroy();
+    assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), `${bytes.slice(0, 120)} was answered ${text.slice(0, 120)}`);
+    assert.equal(text.match(/HTTP\/1\.1/g).length, 1, "and nothing after it is read");
+  };
+  await refused(`GET / HTTP/1.1\r\nhost: w\r\nx-large: ${"x".repeat(1 << 20)}\r\n\r\n`, 431);
+  const smuggled = "GET /metrics HTTP/1.1\r\nhost: w\r\n\r\n";
+  const head = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\n";
+  await refused(`${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`, 400);
+  await refused(`${head}transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n${smuggled}`, 400);
+  await refused(`${head}content-length: 5\r\ncontent-length: 6\r\n\r\n12345${smuggled}`, 400);
+  await refused(`${head}content-length: +5\r\n\r\n12345${smuggled}`, 400);
+  await refused(`${head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n${smuggled}`, 400);
+  await refused(`${head}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n${smuggled}`, 400);
+  await refused(`${head}transfer-encoding : chunked\r\n\r\n0\r\n\r\n${smuggled}`, 400);
+  await refused(`${head}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n${smuggled}`, 400);
+});
+
+test("pipelined requests are answered in order, each once", async () => {
+  const { port } = await newWorker();
+  const { heard, socket } = await say(port, post().repeat(50) + post("connection: close\r\n"));
+  await once(socket, "close");
+  assert.equal(heard.text.match(/HTTP\/1\.1 200 OK/g).length, 51);
+});
+
+test("a worker that is out of file descriptors accepts again by itself", async () => {
+  const { port, worker } = await newWorker();
+  const limit = (files) => execFileSync("prlimit", ["--pid", String(worker.child.pid), `--nofile=${files}:4096`]);
+  limit(40);
+  const connections = await Promise.all(Array.from({ length: 100 }, () => say(port)));
+  await eventually("it says so", () => worker.output.includes("cannot accept connections"));
+  assert.equal(worker.output.match(/cannot accept connections/g).length, 1, "once");
+  for (const { socket } of connections) socket.destroy();
+  await eventually("it accepts again", () => answers(`http://127.0.0.1:${port}/_healthz`), 5);
+});
+
+test("SIGTERM under load: unready, then drained, and nothing is published that was not answered", async () => {
+  const proxyPort = await freePort();
+  const proxy = await RedisProxy.start(proxyPort, redisPort);
+  stack.add(proxy);
+  const { port, worker } = await newWorker(proxyPort);
+  const load = new WorkerLoad(port);
+  await load.reaches(3000);
+  worker.signal("SIGTERM");
+  const start = performance.now();
+  await eventually("it is unready", async () => (await fetch(`http://127.0.0.1:${port}/_healthz`)).status === 503, 1);
+  const { code } = await worker.ended;
+  const took = performance.now() - start;
+  await load.stop();
+  assert.equal(code, 0);
+  assert.ok(took < 8000, `it took ${took} ms`);
+  const answered = load.requests.filter(({ status }) => status === 200).map(({ message }) => message);
+  const isAnswered = new Set(answered);
+  for (const message of answered) assert.ok(proxy.taken.has(message), `${message} was answered 200 and is lost`);
+  const unanswered = [...proxy.sent.keys()].filter((message) => !isAnswered.has(message));
+  assert.deepEqual(unanswered, [], "published, and cut off before the answer");
+});

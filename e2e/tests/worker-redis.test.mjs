@@ -1,0 +1,249 @@
+// 200 means that Redis took the message: counted on both sides, through every fault of a real redis-server.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { RedisProxy } from "../redis-proxy.mjs";
+import { LEFT_OUT, Process, Stack, answers, binaries, eventually, freePort } from "../support.mjs";
+import { WorkerLoad, calculationOf, failuresByReason } from "../worker-load.mjs";
+
+const REQUESTS = 10_000;
+const needsNamespaces = { skip: LEFT_OUT.has("namespaces") && "namespaces are left out" };
+
+const stacks = [];
+function newStack() {
+  const stack = new Stack();
+  stacks.push(stack);
+  return stack;
+}
+after(async () => {
+  for (const stack of stacks) await stack.stop();
+});
+
+/** A redis-server, a proxy before it, a worker, and load on it. */
+async function underLoad(env = {}) {
+  const stack = newStack();
+  const [redisPort, proxyPort, port] = [await freePort(), await freePort(), await freePort()];
+  const parts = { stack, redisPort, port };
+  parts.redis = await stack.redis(redisPort);
+  parts.proxy = await RedisProxy.start(proxyPort, redisPort);
+  stack.add(parts.proxy);
+  parts.worker = await stack.worker(port, `127.0.0.1:${proxyPort}`, { ACCESS_LOG: "0", ...env });
+  await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+  parts.cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" }).trim();
+  parts.load = new WorkerLoad(port);
+  await parts.load.reaches(REQUESTS / 3);
+  return parts;
+}
+
+/** Lets the load go on to its ten thousand, and compares both sides; the failures are counted by these reasons. */
+async function endsWell({ load, proxy, port }, reasons) {
+  await load.reaches(REQUESTS);
+  await load.stop();
+  load.checkAgainst(proxy);
+  const failures = await failuresByReason(port);
+  assert.equal(Object.values(failures).reduce((sum, count) => sum + count, 0), load.count(503), JSON.stringify(failures));
+  for (const reason of Object.keys(failures)) assert.ok(reasons.includes(reason), JSON.stringify(failures));
+}
+
+async function isBackWithinASecond(load) {
+  const ms = await load.firstAnswer();
+  assert.ok(ms < 1000, `the first 200 came after ${ms} ms`);
+}
+
+test("without a fault, all ten thousand are answered 200, published once, and received", async () => {
+  const parts = await underLoad();
+  const { stack, redisPort, load, port } = parts;
+  const subscriber = stack.add(new Process("subscriber", "redis-cli", ["-p", String(redisPort), "SUBSCRIBE", "calculation"]));
+  await eventually("it is subscribed", () => subscriber.output.includes("subscribe"));
+  const from = load.requests.length;
+  await endsWell(parts, []);
+  assert.equal(load.count(200), load.requests.length);
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const unheard = Number(metrics.match(/^worker_published_without_subscriber_total (\d+)$/m)[1]);
+  assert.ok(unheard > REQUESTS / 3 - 64 && unheard < from + 64, `${unheard} with nobody subscribed, of ${from} before`);
+  await eventually("the subscriber has received the rest", () => {
+    const received = subscriber.output.match(/^[A-Za-z0-9+/]{43}=$/gm) ?? [];
+    assert.equal(new Set(received).size, received.length, "one was received twice");
+    return received.length === load.requests.length - unheard;
+  });
+});
+
+test("redis-server is killed and started again", async () => {
+  const parts = await underLoad();
+  for (let round = 0; round < 3; round += 1) {
+    await parts.redis.stop();
+    await sleep(1500);
+    parts.redis = await parts.stack.redis(parts.redisPort);
+    await isBackWithinASecond(parts.load);
+  }
+  assert.ok(parts.load.count(503) > 0);
+  await endsWell(parts, ["not_connected", "lost", "timeout"]);
+});
+
+test("the worker's connection is killed", async () => {
+  const parts = await underLoad();
+  for (let round = 0; round < 10; round += 1) {
+    parts.cli("CLIENT", "KILL", "TYPE", "normal");
+    await isBackWithinASecond(parts.load);
+  }
+  await endsWell(parts, ["not_connected", "lost"]);
+});
+
+for (const [name, pause, resume] of [
+  ["CLIENT PAUSE", ({ cli }) => cli("CLIENT", "PAUSE", "5000"), () => {}],
+  ["SIGSTOP", ({ redis }) => redis.signal("SIGSTOP"), ({ redis }) => redis.signal("SIGCONT")],
+]) {
+  test(`redis-server is paused for five seconds by ${name}`, async () => {
+    const parts = await underLoad();
+    pause(parts);
+    await sleep(5000);
+    resume(parts);
+    await isBackWithinASecond(parts.load);
+    assert.ok(parts.load.count(503) > 0);
+    await endsWell(parts, ["not_connected", "lost", "timeout"]);
+  });
+}
+
+test("redis-server is out of file descriptors", async () => {
+  const parts = await underLoad();
+  const limit = (files) => execFileSync("prlimit", ["--pid", String(parts.redis.child.pid), `--nofile=${files}`]);
+  limit("3:4096");
+  for (const socket of parts.proxy.clients) socket.destroy();
+  await sleep(2000);
+  assert.equal(await answers(`http://127.0.0.1:${parts.port}/_healthz`), false);
+  limit("4096:4096");
+  await isBackWithinASecond(parts.load);
+  await endsWell(parts, ["not_connected", "lost"]);
+});
+
+test("Redis refuses: each reason is counted", async () => {
+  const parts = await underLoad();
+  const refusals = {
+    loading: "LOADING Redis is loading the dataset in memory",
+    readonly: "READONLY You can't write against a read only replica.",
+    noauth: "NOAUTH Authentication required.",
+    oom: "OOM command not allowed when used memory > 'maxmemory'.",
+    refused: "ERR something else",
+  };
+  for (const refusal of Object.values(refusals)) {
+    parts.proxy.refusal = refusal;
+    await sleep(300);
+    parts.proxy.refusal = undefined;
+    await isBackWithinASecond(parts.load);
+  }
+  parts.cli("ACL", "SETUSER", "default", "-publish");
+  await sleep(300);
+  parts.cli("ACL", "SETUSER", "default", "+publish");
+  await isBackWithinASecond(parts.load);
+  // New connections are refused from now on, and the worker says why.
+  parts.cli("CONFIG", "SET", "requirepass", "secret");
+  for (const socket of parts.proxy.clients) socket.destroy();
+  await eventually("the worker says why", () => /NOAUTH|authentication/i.test(parts.worker.output));
+  parts.cli("-a", "secret", "--no-auth-warning", "CONFIG", "SET", "requirepass", "");
+  await isBackWithinASecond(parts.load);
+  const reasons = Object.keys(await failuresByReason(parts.port));
+  for (const reason of [...Object.keys(refusals), "noperm"]) assert.ok(reasons.includes(reason), `${reason}: ${reasons}`);
+  await endsWell(parts, [...Object.keys(refusals), "noperm", "not_connected", "lost"]);
+});
+
+test("redis-server fails over to another address behind the same name", needsNamespaces, async () => {
+  const stack = newStack();
+  const [port, name] = [await freePort(), await freePort()];
+  const proxies = [];
+  for (const address of ["127.0.0.2", "127.0.0.3"]) {
+    const redisPort = await freePort();
+    const redis = await stack.redis(redisPort);
+    const proxy = await RedisProxy.start(name, redisPort, address);
+    stack.add(proxy);
+    proxies.push({ redis, proxy });
+  }
+  const hosts = path.join(stack.directory, "hosts");
+  writeFileSync(hosts, "127.0.0.2 redis-cache-service\n");
+  const env = { PORT: String(port), REDIS_URL: `redis-cache-service:${name}`, ACCESS_LOG: "0" };
+  // Its own view of /etc/hosts, and nobody else's.
+  stack.add(new Process("worker", "unshare", [
+    "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$1" /etc/hosts && exec "$2"', "sh", hosts, path.join(binaries, "worker"),
+  ], env));
+  await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+  const load = new WorkerLoad(port);
+  await load.reaches(REQUESTS / 3);
+  writeFileSync(hosts, "127.0.0.3 redis-cache-service\n");
+  await proxies[0].redis.stop();
+  await isBackWithinASecond(load);
+  await load.reaches(REQUESTS);
+  await load.stop();
+  load.checkAgainst(...proxies.map(({ proxy }) => proxy));
+  assert.ok(proxies[1].proxy.taken.size > 0);
+});
+
+test("the network to Redis is cut without a reset", needsNamespaces, async () => {
+  const stack = newStack();
+  const port = await freePort();
+  const network = `ib${process.pid % 100_000}`;
+  const ip = (...args) => execFileSync("ip", args);
+  ip("netns", "add", network);
+  stack.add({ stop: async () => ip("netns", "del", network) });
+  ip("link", "add", network, "type", "veth", "peer", "name", "redis", "netns", network);
+  ip("addr", "add", "10.213.7.1/30", "dev", network);
+  ip("link", "set", network, "up");
+  const inside = (...args) => ip("netns", "exec", network, "ip", ...args);
+  inside("addr", "add", "10.213.7.2/30", "dev", "redis");
+  inside("link", "set", "redis", "up");
+  const redis = stack.add(new Process("redis-server", "ip", [
+    "netns", "exec", network, "redis-server", "--port", "6379", "--bind", "10.213.7.2", "--protected-mode", "no", "--save", "",
+  ], {}, { cwd: stack.directory }));
+  await eventually("redis-server listens", () => redis.output.includes("Ready to accept connections"));
+  const worker = await stack.worker(port, "10.213.7.2:6379", { ACCESS_LOG: "0" });
+  const healthy = () => answers(`http://127.0.0.1:${port}/_healthz`);
+  await eventually("the worker is ready", healthy);
+  const load = new WorkerLoad(port);
+  await load.reaches(1000);
+  inside("link", "set", "redis", "down");
+  const cut = performance.now();
+  await eventually("the worker is not ready", async () => !(await healthy()), 5);
+  const noticed = performance.now() - cut;
+  await sleep(3000);
+  assert.match(worker.output, /redis: (silent for|.*(timed out|route))/);
+  inside("link", "set", "redis", "up");
+  await eventually("the worker is ready again", healthy, 5);
+  await load.firstAnswer();
+  await load.stop();
+  console.log(`noticed after ${Math.round(noticed)} ms`);
+  const slow = load.requests.filter(({ ms }) => ms > 1100);
+  assert.ok(slow.length <= load.requests.length / 1000, `${slow.length} took more than a second`);
+});
+
+test("what REDIS_URL can be", async () => {
+  const stack = newStack();
+  const redisPort = await freePort();
+  const file = path.join(stack.directory, "redis.sock");
+  await stack.redis(redisPort, ["--bind", "127.0.0.1", "::1", "--unixsocket", file]);
+  const cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" });
+  cli("ACL", "SETUSER", "worker", "on", ">p@ss/word", "+publish", "+ping", "+hello", "+select", "&calculation");
+  const secret = "p%40ss%2Fword";
+  for (const url of [`[::1]:${redisPort}`, `redis://worker:${secret}@127.0.0.1:${redisPort}`, `redis://127.0.0.1:${redisPort}/3`]) {
+    const port = await freePort();
+    const worker = await stack.worker(port, url);
+    const response = () => fetch(`http://127.0.0.1:${port}/`, {
+      method: "POST", headers: { "content-type": "application/json" }, body: '{"str":"abc"}',
+    });
+    await eventually(`${url} works`, async () => (await response()).status === 200);
+    assert.equal((await response()).headers.get("x-calculation"), calculationOf("abc"));
+    assert.ok(!/p@ss|p%40ss/.test(worker.output), worker.output);
+  }
+  for (const [url, why] of [
+    [`unix://${file}`, "unix:// is another protocol"],
+    ["redis+unix:///tmp/redis.sock", "redis+unix:// is another protocol"],
+    ["redis://127.0.0.1:6379/db3", "number of a database"],
+  ]) {
+    const refused = stack.add(Process.ours("worker", { REDIS_URL: url }));
+    assert.equal((await refused.ended).code, 2);
+    assert.match(refused.output, /^REDIS_URL: .*accepted: host:port/);
+    assert.ok(refused.output.includes(why), refused.output);
+  }
+});
