@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// Where Redis is: `host:port`, as the manifests say it, or a `redis://` or `rediss://` URL.
@@ -41,12 +42,22 @@ impl FromStr for RedisUrl {
         if url.host_str().unwrap_or_default().is_empty() {
             return Err(refuse("there is no host"));
         }
+        if ["0.0.0.0", "[::]"].contains(&url.host_str().unwrap_or_default()) {
+            return Err(refuse("a wildcard address cannot be connected to"));
+        }
         if url.port() == Some(0) {
             return Err(refuse("port 0 cannot be connected to"));
         }
         let database = url.path().trim_start_matches('/');
         if !database.is_empty() && database.parse::<u32>().is_err() {
             return Err(refuse("the path is the number of a database, as in redis://host:port/0"));
+        }
+        let credentials = [url.username(), url.password().unwrap_or_default()];
+        if credentials.into_iter().any(|text| percent_decode_str(text).decode_utf8().is_err()) {
+            return Err(refuse("user and password are to be UTF-8, percent-encoded"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("nothing may follow it"));
         }
         Ok(Self(url))
     }
@@ -103,6 +114,11 @@ mod tests {
         check("host:0", Err("port 0"));
         check("redis://", Err("there is no host"));
         check("redis://host/zero", Err("number of a database"));
+        check("redis://0.0.0.0:6379", Err("wildcard"));
+        check("[::]:6379", Err("wildcard"));
+        check("redis://:pd%80ss@host", Err("UTF-8"));
+        check("redis://host?protocol=resp2", Err("nothing may follow"));
+        check("rediss://host#insecure", Err("nothing may follow"));
     }
 
     #[test]

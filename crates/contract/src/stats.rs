@@ -21,7 +21,7 @@ pub struct Stats {
     pub ledger: Ledger,
     /// How long things have taken in the last ten seconds.
     pub latencies: Latencies,
-    /// The answers by the prefix of their calculation: of at most four prefixes.
+    /// The answers by the prefix of their calculation: of at most four prefixes, and `other` for the rest.
     pub by_prefix: BTreeMap<String, ByPrefix>,
     /// The stream of calculations.
     pub results: Results,

@@ -1,0 +1,20 @@
+//! The address of Redis: what is accepted is an address for the client too, is read as it is written, and is never shown
+//! with its password.
+
+#![no_main]
+
+use contract::RedisUrl;
+use libfuzzer_sys::fuzz_target;
+use redis::IntoConnectionInfo as _;
+
+fuzz_target!(|text: &str| {
+    let Ok(url) = text.parse::<RedisUrl>() else { return };
+    assert_eq!(url.as_str().parse::<RedisUrl>().as_ref(), Ok(&url));
+    let info = url.as_str().into_connection_info().expect("what is accepted is an address");
+    let shown = url.to_string();
+    assert_eq!(shown, format!("{url:?}"));
+    if let Some(password) = info.redis_settings().password().filter(|password| !password.is_empty()) {
+        let credentials = format!(":{password}@");
+        assert!(password == "***" || !shown.contains(&credentials), "{shown} shows {password}");
+    }
+});
