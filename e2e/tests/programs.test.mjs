@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { Process, Stack, answers, binaries, eventually, freePort, root, secondsOf } from "../support.mjs";
 
@@ -65,7 +66,7 @@ test("a taken port is named with the variable that changes it", async () => {
 
 test("--help documents every variable with its default", () => {
   const documented = {
-    worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY"],
+    worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY", "ACCESS_LOG"],
     frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE", "CONTROL_TOKEN", "ALLOWED_ORIGINS"],
     watcher: [
       "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "QUERY", "INTERVAL", "BURST_ABOVE",
@@ -212,4 +213,32 @@ test("lock files are recorded without download addresses", () => {
       assert.match(integrity, /^sha512-/, name);
     }
   }
+});
+
+test("the worker's log has a line for each request, or a sample, or none", async () => {
+  const stack = newStack();
+  const redisPort = await freePort();
+  await stack.redis(redisPort);
+  const logOf = async (ACCESS_LOG, requests) => {
+    const port = await freePort();
+    const worker = await stack.worker(port, `127.0.0.1:${redisPort}`, { ACCESS_LOG, LOG_FORMAT: "json" }, `worker-log-${ACCESS_LOG}`);
+    await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+    for (let index = 0; index < requests; index += 1) {
+      const response = await fetch(`http://127.0.0.1:${port}/`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-request-id": `id-${index}` },
+        body: index === 1 ? "{}" : '{"str":"abc"}',
+      });
+      assert.equal(response.status, index === 1 ? 400 : 200);
+    }
+    await sleep(200);
+    return worker.output.trim().split("\n").map((line) => JSON.parse(line)).filter(({ target }) => target === "access");
+  };
+  const lines = await logOf("1000", 3);
+  assert.deepEqual(lines.map(({ status }) => status), [200, 400, 200]);
+  assert.deepEqual(lines.map(({ request_id: id }) => id), ["id-0", "id-1", "id-2"]);
+  assert.ok(lines.every(({ took_us: us, unlogged }) => us > 0 && unlogged === 0), JSON.stringify(lines));
+  const sample = await logOf("1", 50);
+  assert.ok(sample.length >= 1 && sample.length < 10, `${sample.length} lines`);
+  assert.deepEqual(await logOf("0", 3), []);
 });

@@ -146,6 +146,8 @@ test("Redis refuses: each reason is counted", async () => {
   await eventually("the worker says why", () => /NOAUTH|authentication/i.test(parts.worker.output));
   parts.cli("-a", "secret", "--no-auth-warning", "CONFIG", "SET", "requirepass", "");
   await isBackWithinASecond(parts.load);
+  assert.match(parts.worker.output, /WARN .*redis refuses calculations: .*OOM/);
+  assert.match(parts.worker.output, /INFO .*redis takes calculations again/);
   const reasons = Object.keys(await failuresByReason(parts.port));
   for (const reason of [...Object.keys(refusals), "noperm"]) assert.ok(reasons.includes(reason), `${reason}: ${reasons}`);
   await endsWell(parts, [...Object.keys(refusals), "noperm", "not_connected", "lost"]);

@@ -1,7 +1,7 @@
 //! Who may do what: watching is free, changing the rate may need a token, and pages of other sites may do
 //! neither.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -12,14 +12,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use chassis::Sampler;
 use prometheus_client::metrics::counter::Counter;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
-/// The path of socket.io, over which alone anything can be changed.
-const SOCKETS: &str = "/socket.io/";
+/// What the paths of socket.io begin with, over which alone anything can be changed; it is answered with and
+/// without a slash at the end.
+const SOCKETS: &str = "/socket.io";
 
 /// What a visitor must know to change the rate. Only its digest is kept.
 #[derive(Clone)]
@@ -83,11 +86,14 @@ pub(crate) struct Gate {
     /// The origins that may; if there are none, the page's own may.
     allowed: Vec<Origin>,
     refused: Counter,
+    log: Arc<Sampler>,
+    start: Instant,
 }
 
 impl Gate {
     pub(crate) fn new(allowed: Vec<Origin>) -> Self {
-        Self { allowed, refused: Counter::default() }
+        let log = Arc::new(Sampler::per_second(1));
+        Self { allowed, refused: Counter::default(), log, start: Instant::now() }
     }
 
     /// How many requests have been refused.
@@ -123,7 +129,9 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
         return next.run(request).await;
     }
     gate.refused.inc();
-    tracing::debug!(origin = ?request.headers().get(ORIGIN), "refused a page of another site");
+    if gate.log.lets_through(gate.start.elapsed()) {
+        tracing::warn!(origin = ?request.headers().get(ORIGIN), "refused a page of another site");
+    }
     let why = "Origin: this page may not use this frontend; ALLOWED_ORIGINS names those that may\n";
     (StatusCode::FORBIDDEN, why).into_response()
 }

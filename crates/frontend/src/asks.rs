@@ -1,6 +1,9 @@
 //! Takes what browsers ask for to the control, or says why not.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use contract::events::Answer;
 use prometheus_client::{
@@ -8,6 +11,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{access::ControlToken, control::Control, load::rate::Rate, stops::ChangeLimit};
 
@@ -17,6 +21,9 @@ pub(crate) struct Asks {
     control: Control,
     max_rate: u32,
     token: Option<ControlToken>,
+    /// The wrong tokens of everybody: one who guesses can be many visitors.
+    guesses: Arc<Mutex<ChangeLimit>>,
+    start: Instant,
     counts: Family<AskLabels, Counter>,
 }
 
@@ -29,7 +36,13 @@ pub(crate) struct AskLabels {
 impl Asks {
     /// Rates up to `max_rate` requests per second are accepted, from those who know the token if there is one.
     pub(crate) fn new(control: Control, max_rate: u32, token: Option<ControlToken>) -> Self {
-        Self { control, max_rate, token, counts: Family::default() }
+        let (guesses, counts) = (Arc::default(), Family::default());
+        Self { control, max_rate, token, guesses, start: Instant::now(), counts }
+    }
+
+    /// The time now, since the start.
+    pub(crate) fn now(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// How many times something was asked, by result.
@@ -58,16 +71,33 @@ impl Asks {
         now: Duration,
     ) -> Result<Rate, (&'static str, String)> {
         let rate = Rate::asked(payload, self.max_rate).map_err(|error| ("malformed", error))?;
-        // Before the token, so that it cannot be guessed any faster.
         if !changes.allows(now) {
             let error = "freq: too many changes; accepted: five in a second";
             return Err(("too_often", error.to_owned()));
         }
-        let Some(expected) = &self.token else { return Ok(rate) };
-        let wrong = match payload.get("token").and_then(Value::as_str) {
-            Some(token) if expected.is(token) => return Ok(rate),
+        self.check_token(payload.get("token"), now)?;
+        Ok(rate)
+    }
+
+    fn check_token(
+        &self,
+        token: Option<&Value>,
+        now: Duration,
+    ) -> Result<(), (&'static str, String)> {
+        let Some(expected) = &self.token else { return Ok(()) };
+        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = match token.and_then(Value::as_str) {
             None | Some("") => "it is missing",
-            Some(_) => "it is not the right one",
+            // Not looked at, or guesses would be as many as there is time for.
+            Some(_) if guesses.is_reached(now) => {
+                "there have been too many wrong ones, wait a second"
+            }
+            Some(token) if expected.is(token) => return Ok(()),
+            Some(_) => {
+                guesses.note(now);
+                tracing::warn!("somebody asked for a rate with a wrong token");
+                "it is not the right one"
+            }
         };
         let error = format!("token: {wrong}; accepted: the CONTROL_TOKEN of this frontend");
         Err(("unauthorized", error))
@@ -125,15 +155,17 @@ mod tests {
     #[test]
     fn guessing_is_limited_too() {
         let asks = asks(Some("correct-horse"));
-        let mut changes = ChangeLimit::default();
-        let mut ask = |token: &str| {
-            asks.ask(&json!({"freq": 6, "token": token}), &mut changes, Duration::ZERO)
+        // Each by another visitor.
+        let ask = |token: &str, second: u64| {
+            let payload = json!({"freq": 6, "token": token});
+            asks.ask(&payload, &mut ChangeLimit::default(), Duration::from_secs(second))
         };
         for guess in 0..5 {
-            let Answer::Refused { error } = ask(&guess.to_string()) else { panic!("{guess}") };
+            let Answer::Refused { error } = ask(&guess.to_string(), 0) else { panic!("{guess}") };
             assert!(error.contains("not the right one"), "{error}");
         }
-        let Answer::Refused { error } = ask("correct-horse") else { panic!("accepted") };
-        assert!(error.contains("too many changes"), "{error}");
+        let Answer::Refused { error } = ask("correct-horse", 0) else { panic!("accepted") };
+        assert!(error.contains("too many wrong ones"), "{error}");
+        assert_eq!(ask("correct-horse", 1), Answer::Accepted { freq: 6.0 });
     }
 }

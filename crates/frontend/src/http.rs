@@ -9,13 +9,13 @@ use axum::{
 };
 use chassis::probes::{self, Readiness};
 use prometheus_client::registry::Registry;
-use socketioxide::layer::SocketIoLayer;
 use std::sync::Arc;
 
 use crate::{
     access::{self, Gate},
     page::{self, Shown},
     snapshot::Snapshots,
+    socket::SocketIoLayer,
 };
 
 /// Everything that the frontend answers.

@@ -9,6 +9,8 @@ use prometheus_client::{
     registry::Unit,
 };
 
+use contract::{Ledger, Results};
+
 use crate::{
     control::Control,
     load::{SharedTally, latency::Buckets},
@@ -33,55 +35,9 @@ impl Collector for Metrics {
             let results = tally.results(self.tally.now());
             (tally.ledger(), results, tally.lateness(), tally.answers())
         };
-        let failed = ledger.failed;
-        let gauges = [
-            (
-                "asked_rate",
-                "The rate in force, in requests per second",
-                self.control.rate().per_second(),
-            ),
-            ("viewers", "Browsers that are watching", self.control.viewers() as f64),
-            ("requests_in_flight", "Requests that wait for their answer", ledger.in_flight as f64),
-        ];
-        for (name, help, value) in gauges {
-            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(value).encode(gauge)?;
-        }
-        let slots = [("sent", ledger.sent), ("missed", ledger.missed), ("shed", ledger.shed)];
-        counters(&mut encoder, "slots", "Slots of the schedule, by outcome", "outcome", slots)?;
-        let requests = [
-            ("answered", ledger.answered),
-            ("connect", failed.connect),
-            ("timeout", failed.timeout),
-            ("reset", failed.reset),
-            ("unavailable", failed.unavailable),
-            ("server_error", failed.server_error),
-            ("refused", failed.refused),
-        ];
-        counters(
-            &mut encoder,
-            "requests",
-            "Requests that have ended, by result",
-            "result",
-            requests,
-        )?;
-        let by_prefix = results.by_prefix.iter().map(|(prefix, count)| (prefix.as_str(), *count));
-        counters(
-            &mut encoder,
-            "results",
-            "Calculations seen on Redis, by prefix",
-            "prefix",
-            by_prefix,
-        )?;
-        let trips = results.trips;
-        let lost = [
-            ("unshown", results.unshown),
-            ("dropped", results.dropped),
-            ("lost", trips.lost),
-            ("doubled", trips.doubled),
-            ("foreign", trips.foreign),
-        ];
-        counters(&mut encoder, "results_lost", "Calculations left out, by reason", "reason", lost)?;
+        self.gauges(&mut encoder, &ledger)?;
+        requests(&mut encoder, &ledger)?;
+        seen(&mut encoder, &results)?;
         histograms(
             &mut encoder,
             "send_lateness",
@@ -98,6 +54,55 @@ impl Collector for Metrics {
             }),
         )
     }
+}
+
+impl Metrics {
+    fn gauges(&self, encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result {
+        let gauges = [
+            (
+                "asked_rate",
+                "The rate in force, in requests per second",
+                self.control.rate().per_second(),
+            ),
+            ("viewers", "Browsers that are watching", self.control.viewers() as f64),
+            ("requests_in_flight", "Requests that wait for their answer", ledger.in_flight as f64),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(gauge)?;
+        }
+        Ok(())
+    }
+}
+
+fn requests(encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result {
+    let failed = ledger.failed;
+    let slots = [("sent", ledger.sent), ("missed", ledger.missed), ("shed", ledger.shed)];
+    counters(encoder, "slots", "Slots of the schedule, by outcome", "outcome", slots)?;
+    let requests = [
+        ("answered", ledger.answered),
+        ("connect", failed.connect),
+        ("timeout", failed.timeout),
+        ("reset", failed.reset),
+        ("unavailable", failed.unavailable),
+        ("server_error", failed.server_error),
+        ("refused", failed.refused),
+    ];
+    counters(encoder, "requests", "Requests that have ended, by result", "result", requests)
+}
+
+fn seen(encoder: &mut DescriptorEncoder<'_>, results: &Results) -> fmt::Result {
+    let by_prefix = results.by_prefix.iter().map(|(prefix, count)| (prefix.as_str(), *count));
+    counters(encoder, "results", "Calculations seen on Redis, by prefix", "prefix", by_prefix)?;
+    let trips = results.trips;
+    let lost = [
+        ("unshown", results.unshown),
+        ("dropped", results.dropped),
+        ("lost", trips.lost),
+        ("doubled", trips.doubled),
+        ("foreign", trips.foreign),
+    ];
+    counters(encoder, "results_lost", "Calculations left out, by reason", "reason", lost)
 }
 
 fn counters<'a>(

@@ -6,17 +6,16 @@ use std::{
     time::Duration,
 };
 
+use crate::{asks::Asks, control::Control, snapshot::Snapshots, stops::ChangeLimit};
 use contract::events;
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef, TryData},
-    layer::SocketIoLayer,
 };
-use tokio::time::Instant;
 
-use crate::{asks::Asks, control::Control, snapshot::Snapshots, stops::ChangeLimit};
+pub(crate) use socketioxide::layer::SocketIoLayer;
 
 /// The largest thing that a browser may say, in bytes. Asking for a rate takes some thirty.
 const MAX_PAYLOAD: usize = 4096;
@@ -67,14 +66,14 @@ fn welcome(socket: &SocketRef, control: &Control, asks: &Asks) {
     // it was here.
     let viewer = Arc::new(viewer);
     socket.on_disconnect(async move || drop(viewer));
-    let (asks, start) = (asks.clone(), Instant::now());
+    let asks = asks.clone();
     let changes = Arc::new(Mutex::new(ChangeLimit::default()));
     socket.on(
         events::FREQUENCY,
         async move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
             let answer = {
                 let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
-                asks.ask(&payload.unwrap_or_default(), &mut changes, start.elapsed())
+                asks.ask(&payload.unwrap_or_default(), &mut changes, asks.now())
             };
             if let events::Answer::Refused { error } = &answer {
                 // For clients that ask for no acknowledgement.

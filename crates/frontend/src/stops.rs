@@ -93,23 +93,35 @@ impl Stops {
     }
 }
 
-/// At most five changes of the rate in a second from one visitor.
+/// At most five in a second: changes of the rate from one visitor, wrong tokens from all.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeLimit(VecDeque<Duration>);
 
 impl ChangeLimit {
     const CHANGES: usize = 5;
 
-    /// Whether a change is allowed now.
+    /// Whether a change is allowed now. If so, it is one of the five.
     pub(crate) fn allows(&mut self, now: Duration) -> bool {
+        let allows = !self.is_reached(now);
+        if allows {
+            self.note(now);
+        }
+        allows
+    }
+
+    /// Whether there have been five in the last second.
+    pub(crate) fn is_reached(&mut self, now: Duration) -> bool {
         while self.0.front().is_some_and(|at| *at + Duration::from_secs(1) <= now) {
             self.0.pop_front();
         }
-        let allows = self.0.len() < Self::CHANGES;
-        if allows {
+        Self::CHANGES <= self.0.len()
+    }
+
+    /// Notes one, unless there have been five.
+    pub(crate) fn note(&mut self, now: Duration) {
+        if !self.is_reached(now) {
             self.0.push_back(now);
         }
-        allows
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use chassis::Sampler;
 use tokio::time::{Duration, Instant};
 
-/// Logs requests, at most so many in a second. The lines have the target `access`.
+/// Logs requests, on average so many in a second and at most twice as many in any. The lines have the target `access`.
 pub(crate) struct AccessLog {
     start: Instant,
     sampler: Sampler,

@@ -6,7 +6,11 @@
 
 mod connection;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chassis::probes::Dependency;
 use contract::{RedisUrl, calculation::CHANNEL};
@@ -45,7 +49,7 @@ pub(crate) struct Announcer {
 pub(crate) enum Failure {
     #[error("redis is not connected")]
     NotConnected,
-    #[error("redis did not answer within {PUBLISH_TIMEOUT:?}")]
+    #[error("redis did not answer in time")]
     Timeout,
     #[error("the connection to redis was lost")]
     Lost,
@@ -66,7 +70,8 @@ pub(crate) fn announcer(
         connection::connection(redis_url, dependency, Arc::clone(&metrics))?;
     let (sender, waiting) = mpsc::channel(MAX_WAITING);
     // It ends with the last announcer.
-    tokio::spawn(Publisher { waiting, connection, metrics: Arc::clone(&metrics) }.run());
+    let log = PublishLog { metrics: Arc::clone(&metrics), refusal: Arc::default() };
+    tokio::spawn(Publisher { waiting, connection, log }.run());
     Ok((Announcer { waiting: sender, metrics }, keep_connected))
 }
 
@@ -105,7 +110,35 @@ impl Waiting {
 struct Publisher {
     waiting: mpsc::Receiver<Waiting>,
     connection: watch::Receiver<Option<MultiplexedConnection>>,
+    log: PublishLog,
+}
+
+/// Counts what Redis takes, and says when it begins to refuse and when it no longer does: once each.
+#[derive(Clone)]
+struct PublishLog {
     metrics: Arc<Metrics>,
+    /// The last refusal; none once something has been taken.
+    refusal: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl PublishLog {
+    /// Redis has answered after so many seconds.
+    fn note(&self, answer: &RedisResult<u64>, seconds: f64) {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Ok(receivers) => {
+                self.metrics.publish.observe(seconds);
+                self.metrics.without_subscriber.inc_by(u64::from(*receivers == 0));
+                if refusal.take().is_some() {
+                    tracing::info!("redis takes calculations again");
+                }
+            }
+            Err(error) if refusal.replace(reason(error)) != Some(reason(error)) => {
+                tracing::warn!("redis refuses calculations: {error}");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 impl Publisher {
@@ -126,8 +159,13 @@ impl Publisher {
                 // An error when its time is over, or nobody connects any more.
                 match connected.ok().and_then(Result::ok).and_then(|it| it.clone()) {
                     Some(connection) => {
-                        let together = std::mem::take(&mut together);
-                        tokio::spawn(publish(connection, together, Arc::clone(&self.metrics)));
+                        // Those that have waited for the connection leave Redis less time than the others.
+                        let half = Instant::now() + PUBLISH_TIMEOUT / 2;
+                        let (late, in_time): (Vec<_>, Vec<_>) =
+                            together.drain(..).partition(|it| it.until < half);
+                        for together in [late, in_time].into_iter().filter(|it| !it.is_empty()) {
+                            tokio::spawn(publish(connection.clone(), together, self.log.clone()));
+                        }
                     }
                     None => together.remove(0).end(Err(Failure::NotConnected)),
                 }
@@ -140,7 +178,7 @@ impl Publisher {
 async fn publish(
     mut connection: MultiplexedConnection,
     mut together: Vec<Waiting>,
-    metrics: Arc<Metrics>,
+    log: PublishLog,
 ) {
     // Nobody waits for these any more.
     together.retain(|waiting| !waiting.done.is_closed());
@@ -159,10 +197,7 @@ async fn publish(
         Ok(Ok(answers)) => {
             let took = sent.elapsed().as_secs_f64();
             for (waiting, answer) in together.into_iter().zip(answers) {
-                if let Ok(receivers) = answer {
-                    metrics.publish.observe(took);
-                    metrics.without_subscriber.inc_by(u64::from(receivers == 0));
-                }
+                log.note(&answer, took);
                 waiting.end(answer.map(|_| ()).map_err(Failure::from));
             }
         }
@@ -190,13 +225,13 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io => Self::Lost,
-            _ => Self::Refused { reason: refusal(&error), text: error.to_string() },
+            _ => Self::Refused { reason: reason(&error), text: error.to_string() },
         }
     }
 }
 
 /// The reason of a refusal, as metrics name it.
-fn refusal(error: &RedisError) -> &'static str {
+fn reason(error: &RedisError) -> &'static str {
     match error.code() {
         Some("LOADING") => "loading",
         Some("READONLY") => "readonly",

@@ -43,6 +43,9 @@ const REQUEST_ID: &str = "x-request-id";
 /// Rounds that take less than about 100 µs.
 const MAX_QUICK_ROUNDS: u32 = 1000;
 
+/// How long a calculation may wait for a processor: less than callers wait for an answer.
+const PROCESSOR_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// How much of an error of the JSON parser is repeated: it may hold what the client sent.
 const MAX_ERROR: usize = 200;
 
@@ -58,14 +61,15 @@ struct Inner {
     metrics: Arc<Metrics>,
     access_log: AccessLog,
     /// Places for calculations that take a while.
-    processors: Semaphore,
+    processors: Arc<Semaphore>,
 }
 
 impl App {
     pub(crate) fn new(config: &Config, announcer: Announcer, metrics: Arc<Metrics>) -> Self {
         let max_body = usize::try_from(config.calculation.max_body.as_u64()).unwrap_or(usize::MAX);
         let rounds = config.calculation.rounds;
-        let processors = Semaphore::new(available_parallelism().map_or(1, NonZero::get));
+        let processors = available_parallelism().map_or(1, NonZero::get);
+        let processors = Arc::new(Semaphore::new(processors));
         let prefix = config.prefix.clone();
         let access_log = AccessLog::new(config.access_log);
         Self(Arc::new(Inner {
@@ -110,7 +114,6 @@ fn share(response: &mut Response) {
 
 async fn calculate(State(App(app)): State<App>, request: Request) -> Response {
     let (start, id) = (Instant::now(), request.headers().get(REQUEST_ID).cloned());
-    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let is_of_a_page = request.headers().contains_key(header::ORIGIN);
     let in_flight = InFlight::new(&app.metrics);
     let mut response = match answer(&app, request).await {
@@ -119,11 +122,6 @@ async fn calculate(State(App(app)): State<App>, request: Request) -> Response {
     };
     if is_of_a_page {
         share(&mut response);
-    }
-    if is_chunked {
-        // It may have had a length, too, and what another server would take for its body would be read as
-        // the next request (RFC 9112, section 6.3).
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     in_flight.answered();
     let status = response.status();
@@ -181,10 +179,14 @@ async fn calculation_of(app: &Arc<Inner>, text: &str) -> Result<String, Error> {
     if app.rounds <= MAX_QUICK_ROUNDS {
         return Ok(hash::calculation(&app.prefix, app.rounds, text));
     }
-    // Neither fails: the semaphore is never closed, and the calculation does not panic.
-    let _permit = app.processors.acquire().await.map_err(|_| Error::NotComputed)?;
+    let permit = Arc::clone(&app.processors).acquire_owned();
+    let permit = timeout(PROCESSOR_TIMEOUT, permit).await.map_err(|_| Error::Busy)?;
     let (app, text) = (Arc::clone(app), text.to_owned());
-    let calculation = spawn_blocking(move || hash::calculation(&app.prefix, app.rounds, &text));
+    let calculation = spawn_blocking(move || {
+        // Kept until the calculation ends, also when nobody waits for it any more.
+        let _permit = permit;
+        hash::calculation(&app.prefix, app.rounds, &text)
+    });
     calculation.await.map_err(|_| Error::NotComputed)
 }
 
@@ -241,6 +243,8 @@ enum Error {
     TooLarge(usize),
     #[error("the calculation has failed")]
     NotComputed,
+    #[error("all processors are busy; try again")]
+    Busy,
     #[error("body: not there within {BODY_TIMEOUT:?}")]
     Slow,
     #[error("{0}; try again")]
@@ -255,14 +259,14 @@ impl IntoResponse for Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::NotComputed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unpublished(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unpublished(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut line: String = self.to_string().chars().take(MAX_ERROR).collect();
         line.push('\n');
         let mut response = (status, line).into_response();
         let headers = response.headers_mut();
         match self {
-            Self::Unpublished(_) => {
+            Self::Busy | Self::Unpublished(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // What is left of the body is not read, so no further request can be.

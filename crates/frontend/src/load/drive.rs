@@ -9,6 +9,10 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{MAX_RATE, Rate, SharedTally, processor::Processor, run};
 
+/// How long the pacer and the load may take for the slots that have come when the rate becomes zero: ten times
+/// what they usually do.
+const LAST_SLOTS: Duration = Duration::from_millis(20);
+
 /// What came of driving a load for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
@@ -41,6 +45,8 @@ pub async fn drive(
             () = shutdown.stopping() => {}
         }
         setting.send_replace(Rate::ZERO);
+        // The slots that have come by now are sent or counted a moment later.
+        sleep(LAST_SLOTS).await;
         // Requests have a timeout, so this ends.
         while 0 < tally.lock().ledger().in_flight {
             sleep(Duration::from_millis(10)).await;

@@ -126,8 +126,7 @@ impl Buckets {
 
     /// Each upper bound in seconds, and how many there were up to it and above the one before.
     pub(crate) fn counts(&self) -> Vec<(f64, u64)> {
-        // The encoder takes this one for infinity.
-        BOUNDS.into_iter().chain([f64::MAX]).zip(self.counts).collect()
+        BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts).collect()
     }
 }
 
@@ -199,7 +198,7 @@ mod tests {
         assert!((buckets.sum() - 20.004).abs() < 1e-9);
         let counts = buckets.counts();
         assert_eq!(counts[3..5], [(0.001, 2), (0.0025, 1)], "a bound is part of its bucket");
-        assert_eq!(counts.last(), Some(&(f64::MAX, 1)));
+        assert_eq!(counts.last(), Some(&(f64::INFINITY, 1)));
     }
 
     #[test]

@@ -44,8 +44,7 @@ impl Browser {
     }
 
     /// Connects as a page of some origin does; the error is the frontend's.
-    pub(crate) async fn open_from(origin: &str, address: SocketAddr) -> tungstenite::Result<()> {
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+    pub(crate) async fn open_from(origin: &str, url: &str) -> tungstenite::Result<()> {
         let mut request = url.into_client_request()?;
         request.headers_mut().insert("origin", origin.parse().unwrap());
         connect_async(request).await.map(|_| ())

@@ -127,14 +127,20 @@ async fn pages_of_other_sites_may_not_use_socket_io() {
             ("https://evil.example", false),
             ("null", false),
         ] {
-            let opened = Browser::open_from(origin, frontend.address).await;
-            assert_eq!(opened.is_ok(), may, "websocket from {origin}");
-            let polling = format!("http://{}/socket.io/?EIO=4&transport=polling", frontend.address);
-            let polled = http().get(polling).header("origin", origin).send().await.unwrap();
-            assert_eq!(polled.status() == 200, may, "polling from {origin}");
-            let allowed = polled.headers().get("access-control-allow-origin");
-            assert_eq!(allowed.is_some(), may && friend, "CORS for {origin}");
+            for path in ["/socket.io/", "/socket.io"] {
+                let url = format!("{}{path}?EIO=4&transport=", frontend.address);
+                let opened = Browser::open_from(origin, &format!("ws://{url}websocket")).await;
+                assert_eq!(opened.is_ok(), may, "websocket at {path} from {origin}");
+                let polling = format!("http://{url}polling");
+                let polled = http().get(polling).header("origin", origin).send().await.unwrap();
+                assert_eq!(polled.status() == 200, may, "polling at {path} from {origin}");
+                let allowed = polled.headers().get("access-control-allow-origin");
+                assert_eq!(allowed.is_some(), may && friend, "CORS at {path} for {origin}");
+            }
         }
+        let metrics = format!("http://{}/metrics", frontend.address);
+        let metrics = http().get(metrics).send().await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("frontend_refused_origins_total 12"), "{metrics}");
         // What changes nothing may be read by anybody who is no page.
         let stats = format!("http://{}/api/stats", frontend.address);
         assert_eq!(http().get(stats).send().await.unwrap().status(), 200);

@@ -41,6 +41,22 @@ async fn the_figures_can_be_had_without_a_browser() {
         lines.any(|row| row[column].parse::<u64>().unwrap() > 50)
     })
     .await;
+    let metrics = http().get(url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let value = |line: &str| -> f64 {
+        let found = metrics.lines().find_map(|it| it.strip_prefix(line));
+        found.unwrap_or_else(|| panic!("{line} is not in\n{metrics}")).trim().parse().unwrap()
+    };
+    let sent = value("frontend_slots_total{outcome=\"sent\"}");
+    assert!(100.0 < sent);
+    assert!(value("frontend_send_lateness_seconds_bucket{le=\"+Inf\"}") >= sent);
+    for kind in ["corrected", "service", "trip"] {
+        let labels = format!("kind=\"{kind}\",prefix=\"bursty-\"");
+        let of = |what: &str| value(&format!("frontend_answer_latency_seconds_{what}"));
+        let count = of(&format!("count{{{labels}}}"));
+        assert!(100.0 < count);
+        assert_eq!(of(&format!("bucket{{le=\"+Inf\",{labels}}}")), count);
+        assert!(0.0 < of(&format!("sum{{{labels}}}")));
+    }
     // Neither changes anything.
     assert_eq!(http().post(url("/api/stats")).send().await.unwrap().status(), 405);
 }

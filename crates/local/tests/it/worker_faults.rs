@@ -4,11 +4,15 @@ use std::{net::SocketAddr, time::Duration};
 
 use contract::calculation::CHANNEL;
 use reqwest::StatusCode;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    time::{Instant, sleep},
+};
 
 use crate::{
     support::{Redis, Silent, Worker, eventually, free_port, http},
-    worker::{ABC, post},
+    worker::{ABC, post, ready_worker},
 };
 
 /// Asks for work without Redis: 503 within a second, and not ready, but alive.
@@ -102,4 +106,38 @@ async fn a_redis_that_falls_silent_is_noticed() {
     check_unready(&worker).await;
     silence.send_replace(false);
     eventually("the worker is ready again", async || worker.is_ready().await).await;
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let (redis, worker) = ready_worker(&[]).await;
+    post(&worker, r#"{"str":"abc"}"#).await;
+    post(&worker, "{}").await;
+    redis.stop().await;
+    eventually("the worker is unready", async || !worker.is_ready().await).await;
+    post(&worker, r#"{"str":"abc"}"#).await;
+    // One that is waited for by nobody.
+    let mut leaving = TcpStream::connect(worker.address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n";
+    leaving.write_all(format!("{head}{{\"str\":\"abc\"}}").as_bytes()).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    drop(leaving);
+    sleep(Duration::from_millis(100)).await;
+    let metrics = http().get(worker.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "worker_requests_total{code=\"200\"} 1",
+        "worker_requests_total{code=\"400\"} 1",
+        "worker_requests_total{code=\"503\"} 1",
+        "worker_requests_in_flight 0",
+        "worker_requests_abandoned_total 1",
+        "worker_publish_seconds_count 1",
+        "worker_publish_seconds_bucket{le=\"+Inf\"} 1",
+        "worker_build_info{version=",
+        "worker_published_without_subscriber_total 1",
+        "worker_publish_failures_total{reason=\"not_connected\"} 1",
+        "worker_redis_connections_total 1",
+        "worker_redis_connected 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
 }
