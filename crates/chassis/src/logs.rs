@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, str::FromStr};
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// How a program logs.
 #[derive(Clone, Debug, Args)]
@@ -25,9 +25,16 @@ impl FromStr for Filter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let accepted = "accepted: info, or worker=debug,info";
+        // The filter would take a word that is no level for the name of a module, and log nothing else.
+        let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+        let is_directive = |part: &str| part.contains('=') || is_level(part.trim());
+        if let Some(part) = text.split(',').find(|part| !is_directive(part)) {
+            return Err(format!("{accepted} ({part:?} is no level)"));
+        }
         EnvFilter::try_new(text)
             .map(|_| Self(text.to_owned()))
-            .map_err(|error| format!("accepted: info, or worker=debug,info ({error})"))
+            .map_err(|error| format!("{accepted} ({error})"))
     }
 }
 
@@ -48,4 +55,20 @@ pub fn start(settings: &LogSettings) {
         Format::Text => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
         Format::Json => logs.json().flatten_event(true).try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_made_of_levels() {
+        for text in ["info", "WARN", "off", "worker=debug,info", "info,access=off", "a[b{c}]=trace"]
+        {
+            assert!(text.parse::<Filter>().is_ok(), "{text:?}");
+        }
+        for text in ["", "loud", "info,loud", "info=debug=trace", "worker=loud"] {
+            assert!(text.parse::<Filter>().is_err(), "{text:?}");
+        }
+    }
 }

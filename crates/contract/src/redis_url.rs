@@ -13,7 +13,10 @@ pub struct RedisUrl(Url);
 
 /// Why a text is not the address of a Redis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("accepted: host:port, redis://host:port or rediss://host:port ({0})")]
+#[error(
+    "accepted: host:port, redis://[user:password@]host:port[/database] or rediss://…, user and password \
+     percent-encoded ({0})"
+)]
 pub struct RedisUrlError(String);
 
 impl RedisUrl {
@@ -66,9 +69,12 @@ impl FromStr for RedisUrl {
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.0.clone();
+        // Neither can fail: a URL with a user or a password has a host.
         if shown.password().is_some() {
-            // Cannot fail: a URL with a password has a host.
             let _ = shown.set_password(Some("***"));
+        } else if !shown.username().is_empty() {
+            // Most likely a password without its colon.
+            let _ = shown.set_username("***");
         }
         shown.fmt(f)
     }
@@ -125,5 +131,7 @@ mod tests {
     fn never_shows_its_password() {
         let url: RedisUrl = "redis://user:secret@host:1".parse().unwrap();
         assert_eq!(format!("{url} {url:?}"), "redis://user:***@host:1 redis://user:***@host:1");
+        let url: RedisUrl = "redis://secret@host:1".parse().unwrap();
+        assert_eq!(url.to_string(), "redis://***@host:1");
     }
 }

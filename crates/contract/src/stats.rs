@@ -13,7 +13,7 @@ pub struct Stats {
     pub achieved: f64,
     /// Why load has ended by itself; none if it goes on, or somebody has ended it.
     pub stopped: Option<String>,
-    /// Seconds until load ends if nobody asks for a rate; none without load.
+    /// Seconds until load ends if nobody asks for a rate, and sooner if nobody watches; none without load.
     pub stops_in: Option<f64>,
     /// Browsers that are watching.
     pub viewers: usize,

@@ -77,6 +77,7 @@ impl FromStr for Origin {
 fn is_origin(url: &Url) -> bool {
     ["http", "https"].contains(&url.scheme())
         && url.path() == "/"
+        && !url.host_str().unwrap_or_default().contains('*')
         && (url.username(), url.password(), url.query(), url.fragment()) == ("", None, None, None)
 }
 
@@ -191,6 +192,7 @@ mod tests {
         for text in [
             "",
             "*",
+            "https://*.example",
             "null",
             "hashr.example",
             "ws://h",

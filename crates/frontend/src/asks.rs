@@ -86,14 +86,15 @@ impl Asks {
     ) -> Result<(), (&'static str, String)> {
         let Some(expected) = &self.token else { return Ok(()) };
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        let wrong = match token.and_then(Value::as_str) {
-            None | Some("") => "it is missing",
+        let wrong = match token.map(|token| token.as_str().ok_or(())) {
+            None | Some(Ok("")) => "it is missing",
+            Some(Err(())) => "it is no text",
             // Not looked at, or guesses would be as many as there is time for.
-            Some(_) if guesses.is_reached(now) => {
+            Some(Ok(_)) if guesses.is_reached(now) => {
                 "there have been too many wrong ones, wait a second"
             }
-            Some(token) if expected.is(token) => return Ok(()),
-            Some(_) => {
+            Some(Ok(token)) if expected.is(token) => return Ok(()),
+            Some(Ok(_)) => {
                 guesses.note(now);
                 tracing::warn!("somebody asked for a rate with a wrong token");
                 "it is not the right one"
@@ -148,7 +149,7 @@ mod tests {
             json!({"freq": 6, "token": "correct-hors"}),
             Err("token: it is not the right"),
         );
-        check(&asks, json!({"freq": 6, "token": ["correct-horse"]}), Err("token: it is missing"));
+        check(&asks, json!({"freq": 6, "token": ["correct-horse"]}), Err("token: it is no text"));
         check(&asks, json!({"freq": 0}), Err("token: it is missing"));
     }
 

@@ -45,7 +45,8 @@ pub struct VisitorSettings {
     #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = whole_number(1..=MAX_RATE))]
     pub max_rate: u32,
 
-    /// What a visitor must know to change the rate; watching is free. Anybody may change it unless this is set
+    /// What a visitor must know to change the rate, 8 to 256 printable ASCII characters; watching is free.
+    /// Anybody may change it unless this is set
     #[arg(long, env = "CONTROL_TOKEN", hide_env_values = true)]
     pub control_token: Option<ControlToken>,
 
@@ -60,7 +61,11 @@ impl Settings for Config {
     }
 }
 
-fn processor_url(text: &str) -> Result<HttpUrl, String> {
+/// Parses the address of a worker: `http://host:port`.
+///
+/// # Errors
+/// Says what is accepted.
+pub fn processor_url(text: &str) -> Result<HttpUrl, String> {
     let url = text.parse().ok().filter(|url: &HttpUrl| url.url().scheme() == "http");
     url.ok_or_else(|| {
         "accepted: http://host:port, with or without a path (TLS is the mesh's affair)".to_owned()

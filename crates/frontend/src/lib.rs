@@ -27,8 +27,8 @@ use chassis::{
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub use access::{ControlToken, Origin};
-pub use config::{Config, VisitorSettings};
-pub use load::{Outcome, drive};
+pub use config::{Config, VisitorSettings, processor_url};
+pub use load::{Outcome, drive, per_second};
 
 /// Serves until the shutdown, then waits for what is in flight.
 ///

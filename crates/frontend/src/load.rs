@@ -34,7 +34,7 @@ use processor::Processor;
 use rate::Rate;
 use tally::{Failure, Sent, Tally};
 
-pub use drive::{Outcome, drive};
+pub use drive::{Outcome, drive, per_second};
 
 /// How many requests may wait for their answer. A slot beyond that is shed: nothing is queued.
 const MAX_IN_FLIGHT: usize = 1024;

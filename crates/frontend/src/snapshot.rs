@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::probes::Dependency;
-use contract::{ByPrefix, Feed, Stats};
+use contract::{ByPrefix, Feed, Percentiles, Stats};
 use tokio::time::Instant;
 
 use crate::{control::Control, load::SharedTally};
@@ -140,7 +140,7 @@ fn row(before: &Stats, now: &Stats) -> String {
     // Writing to a String does not fail.
     let _ = writeln!(
         row,
-        "{unix_time},{},{},{},{},{},{},{},{:.3},{:.3},{:.3},{:.3},{},{},{}",
+        "{unix_time},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
         now.freq,
         new.sent - old.sent,
         new.missed - old.missed,
@@ -148,10 +148,10 @@ fn row(before: &Stats, now: &Stats) -> String {
         new.answered - old.answered,
         new.failed.total() - old.failed.total(),
         new.in_flight,
-        latencies.corrected.p50,
-        latencies.corrected.p99,
-        latencies.lateness.p99,
-        latencies.trip.p99,
+        known(latencies.corrected, latencies.corrected.p50),
+        known(latencies.corrected, latencies.corrected.p99),
+        known(latencies.lateness, latencies.lateness.p99),
+        known(latencies.trip, latencies.trip.p99),
         now.viewers,
         of_cluster(before, now, str::is_empty),
         of_cluster(before, now, |prefix| !prefix.is_empty() && prefix != "other"),
@@ -169,17 +169,24 @@ fn of_cluster(before: &Stats, now: &Stats, is_its: impl Fn(&str) -> bool) -> Str
         let of = stats.by_prefix.iter().filter(|(prefix, _)| is_its(prefix));
         of.map(|(_, of)| of.answered).sum()
     };
-    let highest = |latency: fn(&ByPrefix) -> f64| {
+    let highest = |latency: fn(&ByPrefix) -> Percentiles| {
         let of = now.by_prefix.iter().filter(|(prefix, _)| is_its(prefix));
-        of.map(|(_, of)| latency(of)).fold(0.0, f64::max)
+        let highest =
+            of.map(|(_, of)| latency(of)).max_by(|one, other| one.p99.total_cmp(&other.p99));
+        highest.map_or_else(String::new, |of| known(of, of.p99))
     };
     format!(
-        "{},{},{:.3},{:.3}",
+        "{},{},{},{}",
         answered(now) - answered(before),
         results(now) - results(before),
-        highest(|of| of.corrected.p99),
-        highest(|of| of.trip.p99),
+        highest(|of| of.corrected),
+        highest(|of| of.trip),
     )
+}
+
+/// A latency in milliseconds; nothing if there was none.
+fn known(of: Percentiles, ms: f64) -> String {
+    if of.count == 0 { String::new() } else { format!("{ms:.3}") }
 }
 
 #[cfg(test)]

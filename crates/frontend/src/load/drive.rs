@@ -22,6 +22,19 @@ pub struct Outcome {
     pub latencies: Latencies,
 }
 
+/// Parses a rate that can be driven: 0.001 to 10000 requests per second.
+///
+/// # Errors
+/// Says what is accepted.
+pub fn per_second(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| is_driven(*rate).is_some());
+    rate.ok_or_else(|| format!("accepted: a number, 0.001 to {MAX_RATE}"))
+}
+
+fn is_driven(per_second: f64) -> Option<Rate> {
+    Rate::from_per_second(per_second, MAX_RATE).filter(|rate| *rate != Rate::ZERO)
+}
+
 /// Sends `per_second` requests a second to `url` for some time, or until `shutdown`, then waits for those
 /// in flight.
 ///
@@ -33,8 +46,8 @@ pub async fn drive(
     time: Duration,
     shutdown: Shutdown,
 ) -> anyhow::Result<Outcome> {
-    let rate = Rate::from_per_second(per_second, MAX_RATE).filter(|rate| *rate != Rate::ZERO);
-    let rate = rate.with_context(|| format!("{per_second}/s is not from 0.001 to {MAX_RATE}"))?;
+    let rate = is_driven(per_second)
+        .with_context(|| format!("{per_second}/s is not from 0.001 to {MAX_RATE}"))?;
     let (setting, rates) = watch::channel(Rate::ZERO);
     let (tally, all_ended) = (SharedTally::new(), Shutdown::new());
     let driven = run(Processor::new(url)?, rates, tally.clone(), all_ended.clone());

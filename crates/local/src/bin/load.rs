@@ -5,10 +5,11 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use chassis::{
     HttpUrl,
     logs::LogSettings,
-    settings::{Settings, duration, not_negative},
+    settings::{Settings, duration},
 };
 use clap::Parser;
-use frontend::Outcome;
+use contract::Percentiles;
+use frontend::{Outcome, per_second, processor_url};
 use serde_json::json;
 
 /// Sends requests to a worker at a rate for a time or until Ctrl-C, and prints the ledger and the latencies
@@ -16,11 +17,11 @@ use serde_json::json;
 #[command(name = "load", version)]
 struct Config {
     /// Where the worker is
-    #[arg(long, default_value = "http://127.0.0.1:8081")]
+    #[arg(long, default_value = "http://127.0.0.1:8081", value_parser = processor_url)]
     url: HttpUrl,
 
     /// Requests per second, 0.001 to 10000
-    #[arg(long, default_value_t = 20.0, value_parser = not_negative)]
+    #[arg(long, default_value_t = 20.0, value_parser = per_second, allow_negative_numbers = true)]
     rate: f64,
 
     /// How long requests are sent
@@ -88,10 +89,13 @@ fn in_words(Outcome { ledger, latencies }: &Outcome) -> String {
         ("service: from sent to answer", latencies.service),
         ("lateness: from due to sent", latencies.lateness),
     ] {
-        text += &format!(
-            "{name:<34}{:>10.3}{:>10.3}{:>10.3}{:>10.3}\n",
-            of.p50, of.p90, of.p99, of.max
-        );
+        let Percentiles { count, p50, p90, p99, max } = of;
+        let shown = [p50, p90, p99, max].map(|ms| match count {
+            0 => "–".to_owned(),
+            _ => format!("{ms:.3}"),
+        });
+        let [p50, p90, p99, max] = shown;
+        text += &format!("{name:<34}{p50:>10}{p90:>10}{p99:>10}{max:>10}\n");
     }
     text
 }

@@ -11,9 +11,10 @@ use std::{
 use chassis::{
     logs::LogSettings,
     server::listen_locally,
-    settings::{Settings, duration, not_negative, port},
+    settings::{Settings, duration, port},
 };
 use clap::Parser;
+use frontend::per_second;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -29,8 +30,8 @@ struct Config {
     #[arg(long, default_value_t = 8081, value_parser = port)]
     port: u16,
 
-    /// The rate at which requests should come, per second
-    #[arg(long, default_value_t = 20.0, value_parser = not_negative)]
+    /// The rate at which requests should come, per second, 0.001 to 10000
+    #[arg(long, default_value_t = 20.0, value_parser = per_second, allow_negative_numbers = true)]
     rate: f64,
 
     /// How long each answer takes
