@@ -41,7 +41,7 @@ test("a frozen second is missed and counted, not made good in a burst", async ()
   const arrivals = await sink.ended;
   checkAddsUp(ledger);
   assert.ok(ledger.missed >= 800, JSON.stringify(ledger));
-  assert.ok(Math.abs(ledger.planned - 5000) <= 50, JSON.stringify(ledger));
+  assert.ok(Math.abs(ledger.planned - 5000) <= 200, JSON.stringify(ledger));
   // Twice the rate, and what a busy machine holds up on the way.
   assert.ok(arrivals.most_in_100_ms <= 300, JSON.stringify(arrivals));
   assert.equal(arrivals.requests, ledger.sent);
