@@ -42,11 +42,12 @@ impl FromStr for RedisUrl {
         if !matches!(url.scheme(), "redis" | "rediss") {
             return Err(refuse(&format!("{}:// is another protocol", url.scheme())));
         }
-        if url.host_str().unwrap_or_default().is_empty() {
-            return Err(refuse("there is no host"));
-        }
-        if ["0.0.0.0", "[::]"].contains(&url.host_str().unwrap_or_default()) {
-            return Err(refuse("a wildcard address cannot be connected to"));
+        match url.host_str() {
+            None | Some("") => return Err(refuse("there is no host")),
+            Some("0.0.0.0" | "[::]") => {
+                return Err(refuse("a wildcard address cannot be connected to"));
+            }
+            Some(_) => {}
         }
         if url.port() == Some(0) {
             return Err(refuse("port 0 cannot be connected to"));

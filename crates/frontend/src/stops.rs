@@ -117,11 +117,9 @@ impl ChangeLimit {
         Self::CHANGES <= self.0.len()
     }
 
-    /// Notes one, unless there have been five.
+    /// Notes one more; only while the limit is not reached, or more than five would be kept.
     pub(crate) fn note(&mut self, now: Duration) {
-        if !self.is_reached(now) {
-            self.0.push_back(now);
-        }
+        self.0.push_back(now);
     }
 }
 

@@ -133,10 +133,12 @@ impl PublishLog {
                     tracing::info!("redis takes calculations again");
                 }
             }
-            Err(error) if refusal.replace(reason(error)) != Some(reason(error)) => {
-                tracing::warn!("redis refuses calculations: {error}");
+            Err(error) => {
+                let reason = reason(error);
+                if refusal.replace(reason) != Some(reason) {
+                    tracing::warn!("redis refuses calculations: {error}");
+                }
             }
-            Err(_) => {}
         }
     }
 }

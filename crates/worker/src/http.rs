@@ -38,7 +38,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const CALCULATION: HeaderName = HeaderName::from_static(calculation::HEADER);
 
 /// The header in which Envoy names a request.
-const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Rounds that take less than about 100 µs.
 const MAX_QUICK_ROUNDS: u32 = 1000;

@@ -218,11 +218,13 @@ fn timed<'a>(all: &'a mut BTreeMap<String, Timed>, calculation: Option<&str>) ->
     let prefix = calculation.and_then(calculation::prefix).unwrap_or(OTHER);
     let known = all.contains_key(prefix)
         || all.keys().filter(|known| *known != OTHER).count() < MAX_TIMED_PREFIXES;
-    all.entry(if known { prefix } else { OTHER }.to_owned()).or_insert_with(|| Timed {
-        corrected: Latency::new(),
-        service: Latency::new(),
-        trip: Latency::new(),
-    })
+    let key = if known { prefix } else { OTHER };
+    // Not by `entry`, which would want a new string for each answer.
+    if !all.contains_key(key) {
+        let [corrected, service, trip] = std::array::from_fn(|_| Latency::new());
+        all.insert(key.to_owned(), Timed { corrected, service, trip });
+    }
+    all.get_mut(key).expect("it was there, or has been added")
 }
 
 #[cfg(test)]
