@@ -158,6 +158,19 @@ export class Stack {
   }
 }
 
+/** Returns what makes stacks that are stopped when a file's tests are over; `after` is node:test's. */
+export function stacks(after) {
+  const made = [];
+  after(async () => {
+    for (const stack of made) await stack.stop();
+  });
+  return () => {
+    const stack = new Stack();
+    made.push(stack);
+    return stack;
+  };
+}
+
 /** The watcher's query over the demo's shorter window, as `local --help` says it. */
 function localQuery() {
   const help = execFileSync(path.join(binaries, "local"), ["--help"], { encoding: "utf8", env: {} });

@@ -7,17 +7,9 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Process, Stack, answers, binaries, eventually, freePort, root, secondsOf } from "../support.mjs";
+import { Process, answers, binaries, eventually, freePort, root, secondsOf, stacks } from "../support.mjs";
 
-const stacks = [];
-function newStack() {
-  const stack = new Stack();
-  stacks.push(stack);
-  return stack;
-}
-after(async () => {
-  for (const stack of stacks) await stack.stop();
-});
+const newStack = stacks(after);
 
 async function fails(program, env, options) {
   const process = Process.ours(program, env, options);

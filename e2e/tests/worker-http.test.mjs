@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { connect } from "node:net";
+import { availableParallelism } from "node:os";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -106,6 +108,28 @@ test("pipelined requests are answered in order, each once", async () => {
   const { heard, socket } = await say(port, post().repeat(50) + post("connection: close\r\n"));
   await once(socket, "close");
   assert.equal(heard.text.match(/HTTP\/1\.1 200 OK/g).length, 51);
+});
+
+test("long calculations: abandoned ones keep their place, and those without one are told", async () => {
+  const { port, worker } = await newWorker(redisPort, { ROUNDS: "1000000" });
+  const left = await Promise.all(Array.from({ length: 200 }, () => say(port, post())));
+  await sleep(300);
+  for (const { socket } of left) socket.destroy();
+  const asked = Array.from({ length: 200 * availableParallelism() }, async () => {
+    const { heard, closed } = await say(port, post("connection: close\r\n"));
+    await closed;
+    return heard.text;
+  });
+  await sleep(1000);
+  const threads = readdirSync(`/proc/${worker.child.pid}/task`).length;
+  // The runtime's own, those that compute, and one or two that look up names or write.
+  assert.ok(threads <= 2 * availableParallelism() + 5, `${threads} threads`);
+  assert.ok(await answers(`http://127.0.0.1:${port}/_healthz`));
+  const texts = await Promise.all(asked);
+  const busy = texts.filter((text) => /^HTTP\/1\.1 503 .*all processors are busy; try again\n$/s.test(text));
+  const done = texts.filter((text) => text.startsWith("HTTP/1.1 200 "));
+  assert.ok(busy.length > 0 && done.length > 0, `${busy.length} refused, ${done.length} done`);
+  assert.equal(busy.length + done.length, texts.length);
 });
 
 test("a worker that is out of file descriptors accepts again by itself", async () => {

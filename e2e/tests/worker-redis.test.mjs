@@ -8,21 +8,13 @@ import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { RedisProxy } from "../redis-proxy.mjs";
-import { LEFT_OUT, Process, Stack, answers, binaries, eventually, freePort } from "../support.mjs";
+import { LEFT_OUT, Process, answers, binaries, eventually, freePort, stacks } from "../support.mjs";
 import { WorkerLoad, calculationOf, failuresByReason } from "../worker-load.mjs";
 
 const REQUESTS = 10_000;
 const needsNamespaces = { skip: LEFT_OUT.has("namespaces") && "namespaces are left out" };
 
-const stacks = [];
-function newStack() {
-  const stack = new Stack();
-  stacks.push(stack);
-  return stack;
-}
-after(async () => {
-  for (const stack of stacks) await stack.stop();
-});
+const newStack = stacks(after);
 
 /** A redis-server, a proxy before it, a worker, and load on it. */
 async function underLoad(env = {}) {
