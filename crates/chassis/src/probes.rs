@@ -102,6 +102,12 @@ impl Dependency {
         lock.insert(name, Away { since, reason });
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Why it is away; `None` if it is there.
     #[must_use]
     pub fn lacks(&self) -> Option<String> {

@@ -3,16 +3,20 @@
 //! The page asks the frontend for a rate ([`events`]), the frontend asks a worker for work
 //! ([`Work`]), the worker publishes a [`calculation`] on Redis ([`RedisUrl`]), and the frontend
 //! shows every browser what came of it ([`Stats`]). The watcher shifts that work between two
-//! [`Cluster`]s.
+//! [`Cluster`]s, and says why ([`WatcherStatus`]).
 
 pub mod calculation;
 mod cluster;
 pub mod events;
 mod redis_url;
 mod stats;
+mod watcher_status;
 mod work;
 
 pub use cluster::Cluster;
 pub use redis_url::{RedisUrl, RedisUrlError};
 pub use stats::{ByPrefix, Failures, Feed, Latencies, Ledger, Percentiles, Results, Stats, Trips};
+pub use watcher_status::{
+    ClusterWeights, DecisionRecord, Seen, Thresholds, TrafficState, WatcherStatus,
+};
 pub use work::Work;

@@ -7,10 +7,10 @@ use chassis::{
 use clap::Parser;
 use contract::RedisUrl;
 
-/// The watcher's query, over a third of its window: the local Prometheus scrapes every second, so that it
+/// A query of the watcher, over a third of its window: the local Prometheus scrapes every second, so that it
 /// holds as much.
-fn default_query() -> String {
-    watcher::DEFAULT_QUERY.replace("[30s]", "[10s]")
+fn sooner(query: &str) -> String {
+    query.replace("[30s]", "[10s]")
 }
 
 /// Runs the whole demo on this machine: both clusters, the mesh, and all that watches over them
@@ -18,7 +18,11 @@ fn default_query() -> String {
 #[command(
     name = "local",
     version,
-    mut_arg("query", |arg| arg.default_value(default_query())),
+    mut_arg("query", |arg| arg.default_value(sooner(watcher::DEFAULT_QUERY))),
+    mut_arg("clusters_query", |arg| arg.default_value(sooner(watcher::DEFAULT_CLUSTERS_QUERY))),
+    // A demo comes home while one looks on, and as often as it is played.
+    mut_arg("spill_window", |arg| arg.default_value("20s")),
+    mut_arg("spill_flap_budget", |arg| arg.default_value("60")),
     mut_arg("rust_log", |arg| arg.default_value("info,chassis=warn,kube_client=off"))
 )]
 pub struct Config {

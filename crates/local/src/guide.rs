@@ -26,21 +26,41 @@ pub(crate) fn guide(addresses: &Addresses, config: &Config, kubeconfig: &Path) -
              \x20 PROMETHEUS_URL=http://{prometheus} KUBECONFIG={kubeconfig} QUERY='{query}' cargo run -p watcher\n\n",
             primary = workers.primary,
             burst = workers.burst,
-            query = config.policy.query,
+            query = config.policy.query.query,
         );
     }
-    let watcher::PolicySettings { burst_above, home_below, .. } = &config.policy;
-    let (high, low) = ((burst_above * 4.0 / 3.0).ceil(), (home_below / 2.0).floor());
+    let story = story(&config.policy);
     format!(
-        "\nString Hashr is running: open http://localhost:{port}\n\n\
-         \x20 1. Enter {high}. Above {burst_above}/s the watcher moves the load to the burst cluster:\n\
-         \x20    some ten seconds later every hash starts with bursty-\n\
-         \x20 2. Enter {low}. Below {home_below}/s, some twenty seconds later, it is home again.\n\
+        "\nString Hashr is running: open http://localhost:{port}\n\n{story}\
          \x20 3. Ctrl-C ends it.\n\n{far_side}\
          \x20 worker of primary      http://127.0.0.1:{primary}\n\
          \x20 worker of burst        http://127.0.0.1:{burst}\n\
-         \x20 watcher                http://{watcher}, metrics at /metrics\n\n",
+         \x20 watcher                http://{watcher}: /status says what it has decided, and why\n\n",
         primary = workers.primary,
         burst = workers.burst,
     )
+}
+
+/// What to enter, and what comes of it.
+fn story(policy: &watcher::PolicySettings) -> String {
+    match policy.policy {
+        watcher::PolicyKind::Threshold => {
+            let watcher::ThresholdSettings { burst_above, home_below, .. } = &policy.threshold;
+            let (high, low) = ((burst_above * 4.0 / 3.0).ceil(), (home_below / 2.0).floor());
+            format!(
+                "\x20 1. Enter {high}. Above {burst_above}/s the watcher moves the load to the burst cluster:\n\
+                 \x20    some ten seconds later every hash starts with bursty-\n\
+                 \x20 2. Enter {low}. Below {home_below}/s, some twenty seconds later, it is home again.\n"
+            )
+        }
+        watcher::PolicyKind::Spill => {
+            let watcher::SpillSettings { capacity, spill_probe, .. } = &policy.spill;
+            let (high, low) = ((capacity * 8.0 / 3.0).ceil(), (capacity / 3.0).floor());
+            format!(
+                "\x20 1. Enter {high}. Primary keeps {capacity}/s, and what is above that spills into the burst cluster:\n\
+                 \x20    some fifteen seconds later most of the hashes start with bursty-\n\
+                 \x20 2. Enter {low}. Some forty seconds later all but {spill_probe} % is home again.\n"
+            )
+        }
+    }
 }

@@ -1,20 +1,24 @@
-//! In the place of primary's API server: one `VirtualService`, to be read and to be patched.
+//! In the place of primary's API server: one `VirtualService`, to be read and to be patched, and the Events about it.
 //!
 //! It starts as the one in `istio/`. What is written is checked as Istio's webhook checks it, so that
 //! what is refused there is refused here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, Path, Query, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
 use contract::Cluster;
 use json_patch::Patch;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 const MANIFEST: &str = include_str!("../../../istio/worker-virtualservice.yaml");
@@ -24,7 +28,17 @@ const MAX_PATCH: usize = 64 * 1024;
 
 /// The `VirtualService`, shared by the API and the mesh. Clones are the same.
 #[derive(Clone)]
-pub struct VirtualService(Arc<Mutex<Value>>);
+pub struct VirtualService(Arc<Mutex<Stored>>);
+
+/// What is stored.
+struct Stored {
+    object: Value,
+    /// The Events about it, oldest first: at most [`MAX_EVENTS`].
+    events: Vec<Value>,
+}
+
+/// How many Events are kept.
+const MAX_EVENTS: usize = 100;
 
 /// The weights of its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,24 +59,31 @@ impl VirtualService {
         check(&object).map_err(anyhow::Error::msg)?;
         object["metadata"]["resourceVersion"] = json!("1");
         object["metadata"]["generation"] = json!(1);
-        Ok(Self(Arc::new(Mutex::new(object))))
+        object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
+        Ok(Self(Arc::new(Mutex::new(Stored { object, events: Vec::new() }))))
     }
 
     /// The weights in force.
     #[must_use]
     pub fn weights(&self) -> Weights {
-        let object = self.lock();
-        let weight = |cluster| weight(&object, cluster).unwrap_or(0);
+        let stored = self.lock();
+        let weight = |cluster| weight(&stored.object, cluster).unwrap_or(0);
         Weights { primary: weight(Cluster::Primary), burst: weight(Cluster::Burst) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Value> {
+    /// The Events about it, oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        self.lock().events.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stored> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The object, if that is its name.
     fn get(&self, namespace: &str, name: &str) -> Result<Value, Refusal> {
-        let object = self.lock();
+        let object = &self.lock().object;
         let metadata = &object["metadata"];
         if metadata["namespace"] == namespace && metadata["name"] == name {
             Ok(object.clone())
@@ -72,14 +93,24 @@ impl VirtualService {
         }
     }
 
-    fn patch(&self, patch: &Patch) -> Result<Value, Refusal> {
-        let mut object = self.lock();
+    /// Changes it as somebody else would, who is called `manager`.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    pub fn change(&self, patch: Value, manager: &str) -> Result<(), String> {
+        let patch = serde_json::from_value(patch).map_err(|error| error.to_string())?;
+        self.patch(&patch, manager).map(|_| ()).map_err(|refusal| refusal.message)
+    }
+
+    fn patch(&self, patch: &Patch, manager: &str) -> Result<Value, Refusal> {
+        let object = &mut self.lock().object;
         let mut patched = object.clone();
         json_patch::patch(&mut patched, patch)
             .map_err(|error| Refusal::invalid(error.to_string()))?;
         check(&patched).map_err(Refusal::invalid)?;
-        if patched["spec"] != object["spec"] {
+        if patched != *object {
             let metadata = &mut patched["metadata"];
+            manage(metadata, manager);
             let next = |value: &Value| {
                 value.as_str().and_then(|it| it.parse::<u64>().ok()).unwrap_or(0) + 1
             };
@@ -89,6 +120,23 @@ impl VirtualService {
         *object = patched.clone();
         Ok(patched)
     }
+}
+
+/// Notes who has changed the object, and when.
+fn manage(metadata: &mut Value, manager: &str) {
+    let manager: String = manager.chars().take(128).collect();
+    let entry = json!({
+        "manager": manager, "operation": "Update", "apiVersion": "networking.istio.io/v1",
+        "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:http": {}}},
+    });
+    let managers = metadata["managedFields"].as_array().cloned().unwrap_or_default();
+    let others = managers.into_iter().filter(|it| it["manager"] != entry["manager"]);
+    let mut managers: Vec<_> = others.collect();
+    managers.push(entry);
+    // The API server keeps ten without a name of their own, too.
+    let first = managers.len().saturating_sub(10);
+    metadata["managedFields"] = json!(managers[first..]);
 }
 
 /// The weight of the first route to a cluster's subset. An unsaid weight is 0.
@@ -137,8 +185,47 @@ pub fn router(virtual_service: VirtualService) -> Router {
     let object = "/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices/{name}";
     Router::new()
         .route(object, get(read).patch(patch))
+        .route(EVENTS, get(list_events).post(create_event))
+        .route(&format!("{EVENTS}/{{name}}"), axum::routing::patch(update_event))
         .layer(DefaultBodyLimit::max(MAX_PATCH))
         .with_state(virtual_service)
+}
+
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/{namespace}/events";
+
+async fn list_events(State(virtual_service): State<VirtualService>) -> Json<Value> {
+    let items = virtual_service.events();
+    Json(
+        json!({"apiVersion": "events.k8s.io/v1", "kind": "EventList", "metadata": {}, "items": items}),
+    )
+}
+
+async fn create_event(
+    State(virtual_service): State<VirtualService>,
+    Json(event): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let events = &mut virtual_service.lock().events;
+    if MAX_EVENTS <= events.len() {
+        events.remove(0);
+    }
+    events.push(event.clone());
+    (StatusCode::CREATED, Json(event))
+}
+
+async fn update_event(
+    State(virtual_service): State<VirtualService>,
+    Path((_, name)): Path<(String, String)>,
+    Json(event): Json<Value>,
+) -> Result<Json<Value>, Refusal> {
+    let events = &mut virtual_service.lock().events;
+    let known = events.iter_mut().find(|it| it["metadata"]["name"] == name.as_str());
+    let known = known.ok_or_else(|| Refusal {
+        status: StatusCode::NOT_FOUND,
+        reason: "NotFound",
+        message: format!("events.events.k8s.io {name:?} not found"),
+    })?;
+    known["series"] = event["series"].clone();
+    Ok(Json(known.clone()))
 }
 
 async fn read(
@@ -148,9 +235,17 @@ async fn read(
     virtual_service.get(&namespace, &name).map(Json)
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PatchParameters {
+    #[serde(default)]
+    field_manager: String,
+}
+
 async fn patch(
     State(virtual_service): State<VirtualService>,
     Path((namespace, name)): Path<(String, String)>,
+    Query(parameters): Query<PatchParameters>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
@@ -171,7 +266,7 @@ async fn patch(
         reason: "BadRequest",
         message: format!("body: {error}"),
     })?;
-    virtual_service.patch(&patch).map(Json)
+    virtual_service.patch(&patch, &parameters.field_manager).map(Json)
 }
 
 #[cfg(test)]
@@ -179,7 +274,7 @@ mod tests {
     use super::*;
 
     fn patch(virtual_service: &VirtualService, patch: Value) -> Result<Value, Refusal> {
-        virtual_service.patch(&serde_json::from_value(patch).unwrap())
+        virtual_service.patch(&serde_json::from_value(patch).unwrap(), "test")
     }
 
     fn weight(index: usize, weight: i64) -> Value {

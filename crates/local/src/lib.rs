@@ -4,6 +4,7 @@
 //! their real wires. Only the far side of each wire is stood up here: [`redis`], the [`mesh`], the
 //! [`prometheus`] that scrapes it, and the [`kubernetes`] API that holds its weights.
 
+pub mod closed_loop;
 mod config;
 mod guide;
 pub mod kubernetes;
@@ -226,6 +227,7 @@ impl ServiceListeners {
         };
         services.spawn(frontend::run(frontend, self.page, shutdown.clone()));
         let watcher = watcher::Config {
+            command: watcher::Command::Run,
             port: 0,
             prometheus_url: format!("http://{}", addresses.prometheus).parse()?,
             kubeconfig: Some(kubeconfig),

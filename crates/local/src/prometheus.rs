@@ -15,11 +15,11 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use crate::{
-    promql::{self, Sample, SumOfRate},
+    promql::{self, Expression, Sample, Selector},
     telemetry::{Requests, Series},
 };
 
@@ -64,16 +64,56 @@ impl Prometheus {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sum of the rates; `None` if no series has any.
-    fn evaluate(&self, expression: &SumOfRate) -> Option<f64> {
+    /// The `data` of the answer, at a time since 1970.
+    fn evaluate(&self, expression: &Expression, at: Duration) -> Value {
         let now = self.start.elapsed();
         let all = self.lock();
-        let selected = all.iter().filter(|(series, _)| expression.selects(series));
-        let rates = selected.filter_map(|(_, samples)| {
-            promql::rate(samples.iter().copied(), now, expression.range)
-        });
-        rates.fold(None, |sum, rate| Some(sum.unwrap_or(0.0) + rate))
+        let selected = |selector: &Selector| -> Vec<(&Series, &VecDeque<Sample>)> {
+            all.iter().filter(|(series, _)| selector.selects(series)).collect()
+        };
+        let since_epoch = |sample: Duration| (at + sample).saturating_sub(now).as_secs_f64();
+        let at = at.as_secs_f64();
+        match expression {
+            Expression::SumOfRate { by, selector, range } => {
+                let mut sums = BTreeMap::<Vec<String>, f64>::new();
+                for (series, samples) in selected(selector) {
+                    let group = by.iter().map(|it| series.label(it).unwrap_or_default()).collect();
+                    if let Some(rate) = promql::rate(samples.iter().copied(), now, *range) {
+                        *sums.entry(group).or_default() += rate;
+                    }
+                }
+                let sums = sums.into_iter().map(|(group, sum)| {
+                    let labels: BTreeMap<_, _> = by.iter().zip(group).collect();
+                    json!({"metric": labels, "value": [at, sum.to_string()]})
+                });
+                vector(sums)
+            }
+            Expression::Newest(selector) => {
+                let samples = selected(selector).into_iter().filter_map(|(_, all)| all.back());
+                let newest = samples.map(|(sample, _)| *sample).max().map(since_epoch);
+                vector(newest.map(|it| json!({"metric": {}, "value": [at, it.to_string()]})))
+            }
+            Expression::Count(selector) => {
+                let count = Some(selected(selector).len()).filter(|count| 0 < *count);
+                vector(count.map(|it| json!({"metric": {}, "value": [at, it.to_string()]})))
+            }
+            Expression::Samples { selector, range } => {
+                let series = selected(selector).into_iter().map(|(series, samples)| {
+                    let recent = samples.iter().filter(|(sample, _)| now < *sample + *range);
+                    let values: Vec<_> = recent
+                        .map(|(sample, count)| json!([since_epoch(*sample), count.to_string()]))
+                        .collect();
+                    let labels = json!({"destination_cluster": series.cluster.name()});
+                    json!({"metric": labels, "values": values})
+                });
+                json!({"resultType": "matrix", "result": series.collect::<Vec<_>>()})
+            }
+        }
     }
+}
+
+fn vector(series: impl IntoIterator<Item = Value>) -> Value {
+    json!({"resultType": "vector", "result": series.into_iter().collect::<Vec<_>>()})
 }
 
 impl Default for Prometheus {
@@ -97,7 +137,7 @@ async fn query(
     State(prometheus): State<Prometheus>,
     Query(parameters): Query<Parameters>,
 ) -> Response {
-    let expression = match SumOfRate::parse(&parameters.query) {
+    let expression = match Expression::parse(&parameters.query) {
         Ok(expression) => expression,
         Err(error) => {
             let body = json!({"status": "error", "errorType": "bad_data", "error": error});
@@ -105,10 +145,6 @@ async fn query(
         }
     };
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let series = prometheus
-        .evaluate(&expression)
-        .map(|rate| json!({"metric": {}, "value": [since_epoch.as_secs_f64(), rate.to_string()]}));
-    let result: Vec<_> = series.into_iter().collect();
-    Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
-        .into_response()
+    let data = prometheus.evaluate(&expression, since_epoch);
+    Json(json!({"status": "success", "data": data})).into_response()
 }

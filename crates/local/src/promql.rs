@@ -1,4 +1,5 @@
-//! The one form of expression that the local Prometheus answers: `sum(rate(metric{labels}[range]))`.
+//! As much of PromQL as the watcher speaks: sums of rates, with or without labels to sum by, the time of the newest
+//! sample, samples themselves, and a count.
 //!
 //! The rate is computed as Prometheus 3 does it: from the samples in a range that is open on the left,
 //! extrapolated to the ends of the range, but not by more than half a sample's distance where the
@@ -14,50 +15,88 @@ pub(crate) type Sample = (Duration, u64);
 
 /// A parsed expression.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SumOfRate {
-    matchers: Vec<(String, String)>,
-    pub(crate) range: Duration,
+pub(crate) enum Expression {
+    /// `sum by (labels) (rate(selector[range]))`; without labels `sum(rate(selector[range]))`.
+    SumOfRate { by: Vec<String>, selector: Selector, range: Duration },
+    /// `max(timestamp(selector))`
+    Newest(Selector),
+    /// `count(selector)`
+    Count(Selector),
+    /// `selector[range]`
+    Samples { selector: Selector, range: Duration },
 }
 
-impl SumOfRate {
-    /// Parses an expression of that form.
+/// The labels that a series must have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Selector(Vec<(String, String)>);
+
+impl Expression {
+    /// Parses an expression of one of these forms.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
-        Self::try_parse(query).ok_or_else(|| {
+        Self::try_parse(query.trim()).ok_or_else(|| {
             format!(
-                "accepted here: sum(rate({METRIC}{{label=\"value\",…}}[10s])), with equality only"
+                "accepted here: sum(rate({METRIC}{{label=\"value\",…}}[10s])), sum by (label) (rate(…)), \
+                 max(timestamp({METRIC}{{…}})), count({METRIC}{{…}}) and {METRIC}{{…}}[10s], with equality only"
             )
         })
     }
 
     fn try_parse(query: &str) -> Option<Self> {
-        let inner = query.trim().strip_prefix("sum(rate(")?.strip_suffix("))")?.trim();
-        let (selector, range) = inner.strip_suffix(']')?.split_once('[')?;
-        let labels = selector.strip_prefix(METRIC)?;
-        let labels = match labels {
+        if let Some(inner) = inside("max(timestamp(", query, "))") {
+            return Selector::parse(inner).map(Self::Newest);
+        }
+        if let Some(inner) = inside("count(", query, ")") {
+            return Selector::parse(inner).map(Self::Count);
+        }
+        if let Some(inner) = inside("sum(rate(", query, "))") {
+            let (selector, range) = with_range(inner)?;
+            return Some(Self::SumOfRate { by: Vec::new(), selector, range });
+        }
+        if let Some(inner) = inside("sum by (", query, ")") {
+            let (labels, rate) = inner.split_once(')')?;
+            let by = labels.split(',').map(|label| label.trim().to_owned()).collect();
+            let (selector, range) = with_range(inside("(rate(", rate.trim(), ")")?)?;
+            return Some(Self::SumOfRate { by, selector, range });
+        }
+        let (selector, range) = with_range(query)?;
+        Some(Self::Samples { selector, range })
+    }
+}
+
+impl Selector {
+    fn parse(text: &str) -> Option<Self> {
+        let labels = match text.trim().strip_prefix(METRIC)?.trim() {
             "" => "",
-            labels => labels.strip_prefix('{')?.strip_suffix('}')?,
+            labels => inside("{", labels, "}")?,
         };
         let labels = labels.split(',').map(str::trim).filter(|label| !label.is_empty());
-        let matchers = labels.map(|label| {
+        let matcher = |label: &str| {
             let (name, value) = label.split_once('=')?;
             // Anything else before the sign is another operator.
             let is_name = name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-            let name = is_name.then_some(name)?;
-            Some((name.to_owned(), value.strip_prefix('"')?.strip_suffix('"')?.to_owned()))
-        });
-        let seconds: u64 = match range.split_at_checked(range.len().checked_sub(1)?)? {
-            (number, "s") => number.parse().ok()?,
-            (number, "m") => number.parse::<u64>().ok()?.checked_mul(60)?,
-            _ => return None,
+            Some((is_name.then(|| name.to_owned())?, inside("\"", value, "\"")?.to_owned()))
         };
-        let range = Duration::from_secs(seconds);
-        (!range.is_zero()).then_some(Self { matchers: matchers.collect::<Option<_>>()?, range })
+        labels.map(matcher).collect::<Option<_>>().map(Self)
     }
 
     /// Whether a series is selected. A label that a series lacks is as if it were empty.
     pub(crate) fn selects(&self, series: &Series) -> bool {
-        self.matchers.iter().all(|(name, value)| series.label(name).unwrap_or_default() == *value)
+        self.0.iter().all(|(name, value)| series.label(name).unwrap_or_default() == *value)
     }
+}
+
+fn inside<'a>(open: &str, text: &'a str, close: &str) -> Option<&'a str> {
+    text.strip_prefix(open)?.strip_suffix(close)
+}
+
+fn with_range(text: &str) -> Option<(Selector, Duration)> {
+    let (selector, range) = text.strip_suffix(']')?.split_once('[')?;
+    let seconds: u64 = match range.split_at_checked(range.len().checked_sub(1)?)? {
+        (number, "s") => number.parse().ok()?,
+        (number, "m") => number.parse::<u64>().ok()?.checked_mul(60)?,
+        _ => return None,
+    };
+    (0 < seconds).then_some((Selector::parse(selector)?, Duration::from_secs(seconds)))
 }
 
 /// The rate of a counter over the range that ends at `now`, per second; `None` with fewer than two
@@ -94,22 +133,39 @@ mod tests {
 
     use super::*;
 
+    #[track_caller]
+    fn parse_sum(query: &str) -> (Vec<String>, Selector, Duration) {
+        match Expression::parse(query).unwrap() {
+            Expression::SumOfRate { by, selector, range } => (by, selector, range),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn parses_the_watchers_query_and_nothing_it_would_answer_wrongly() {
+    fn parses_what_the_watcher_asks_and_nothing_it_would_answer_wrongly() {
         let query =
             "sum(rate(istio_requests_total{reporter=\"source\",response_code=\"200\"}[10s]))";
-        let expression = SumOfRate::parse(query).unwrap();
-        assert_eq!(expression.range, Duration::from_secs(10));
+        let (by, selector, range) = parse_sum(query);
+        assert_eq!((by.len(), range), (0, Duration::from_secs(10)));
         let series = |response_code| Series { cluster: Cluster::Burst, response_code };
-        assert!(expression.selects(&series(200)));
-        assert!(!expression.selects(&series(503)));
-        assert_eq!(
-            SumOfRate::parse("sum(rate(istio_requests_total[2m]))").unwrap().range.as_secs(),
-            120
-        );
+        assert!(selector.selects(&series(200)));
+        assert!(!selector.selects(&series(503)));
+        let (.., range) = parse_sum("sum(rate(istio_requests_total[2m]))");
+        assert_eq!(range.as_secs(), 120);
 
-        let watchers = SumOfRate::parse(watcher::DEFAULT_QUERY).unwrap();
-        assert!(watchers.selects(&series(200)) && watchers.selects(&series(503)));
+        for query in [watcher::DEFAULT_QUERY, watcher::SPILL_QUERY] {
+            let (_, selector, _) = parse_sum(query);
+            assert!(selector.selects(&series(200)) && selector.selects(&series(503)));
+        }
+        let (by, ..) = parse_sum(watcher::DEFAULT_CLUSTERS_QUERY);
+        assert_eq!(by, ["destination_cluster", "response_code"]);
+        for query in [
+            "max(timestamp(istio_requests_total{reporter=\"source\"}))",
+            "count(istio_requests_total)",
+            "istio_requests_total[5m]",
+        ] {
+            assert!(Expression::parse(query).is_ok(), "{query}");
+        }
 
         for wrong in [
             "",
@@ -121,8 +177,9 @@ mod tests {
             "sum(rate(istio_requests_total[10]))",
             "sum(rate(other_total[10s]))",
             "sum(rate(istio_requests_total[10s])) by (x)",
+            "max(istio_requests_total)",
         ] {
-            assert!(SumOfRate::parse(wrong).is_err(), "{wrong}");
+            assert!(Expression::parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,19 +1,21 @@
 //! The watcher's settings.
 
+mod parse;
+mod query;
+mod rules;
+
 use std::time::Duration;
 
 use chassis::{
     HttpUrl,
     logs::LogSettings,
-    settings::{Settings, duration, not_negative, port},
+    settings::{Settings, port},
 };
 use clap::{Args, Parser};
 
-/// The request rate from the frontend to the workers of both clusters, as the frontend's own sidecar
-/// counts it: that one is always in primary, so it goes on counting once the traffic has left.
-pub const DEFAULT_QUERY: &str = "sum(rate(istio_requests_total{reporter=\"source\",\
-    source_workload=\"frontend-deployment\",source_workload_namespace=\"default\",\
-    destination_service=\"worker-service.default.svc.cluster.local\"}[30s]))";
+use parse::{object_name, time};
+pub use query::{DEFAULT_CLUSTERS_QUERY, DEFAULT_QUERY, QuerySettings, SPILL_QUERY};
+pub use rules::{Fallback, GuardSettings, PolicyKind, SpillSettings, ThresholdSettings};
 
 /// Moves traffic to the burst cluster when the request rate is high, and home when it is low
 #[derive(Clone, Debug, Parser)]
@@ -24,7 +26,11 @@ pub const DEFAULT_QUERY: &str = "sum(rate(istio_requests_total{reporter=\"source
     mut_arg("rust_log", |arg| arg.default_value("info,kube_client=off"))
 )]
 pub struct Config {
-    /// Port to listen on, for probes and metrics; 0 is a free one
+    /// `run` watches; `explain` looks once, says what it sees and would do, and writes nothing
+    #[arg(value_enum, default_value = "run")]
+    pub command: Command,
+
+    /// Port to listen on, for probes, metrics and status; 0 is a free one
     #[arg(long, env = "PORT", default_value_t = 8082, value_parser = port)]
     pub port: u16,
 
@@ -64,28 +70,41 @@ pub struct Config {
     pub logs: LogSettings,
 }
 
-/// What the watcher asks Prometheus, how often, and what it makes of the answer.
+/// What the program is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Command {
+    /// Watch until it is told to end.
+    Run,
+    /// Look once, and explain.
+    Explain,
+}
+
+/// What the watcher asks, how often, and what it makes of the answer.
 #[derive(Clone, Debug, Args)]
 pub struct PolicySettings {
-    /// Query for the request rate, in requests per second: an instant vector of one series
-    #[arg(long, env = "QUERY", default_value = DEFAULT_QUERY, value_parser = query)]
-    pub query: String,
+    /// The rule: threshold (all or nothing), or spill (only what primary cannot carry)
+    #[arg(long, env = "POLICY", default_value = "threshold", value_enum)]
+    pub policy: PolicyKind,
 
     /// Time between two looks at the rate, 100ms to 1h
-    #[arg(long, env = "INTERVAL", default_value = "1s", value_parser = interval)]
+    #[arg(long, env = "INTERVAL", default_value = "1s", value_parser = time("100ms", "1h"))]
     pub interval: Duration,
 
-    /// Above this rate, in requests per second, all traffic goes to burst
-    #[arg(long, env = "BURST_ABOVE", default_value_t = 15.0, value_parser = not_negative)]
-    pub burst_above: f64,
+    /// What it asks Prometheus.
+    #[command(flatten)]
+    pub query: QuerySettings,
 
-    /// Below this rate, in requests per second, all traffic comes home to primary
-    #[arg(long, env = "HOME_BELOW", default_value_t = 10.0, value_parser = not_negative)]
-    pub home_below: f64,
+    /// The codelab's rule.
+    #[command(flatten)]
+    pub threshold: ThresholdSettings,
 
-    /// How long the rate must have been below `HOME_BELOW` before traffic comes home, up to 1h
-    #[arg(long, env = "HOME_HOLD", default_value = "10s", value_parser = hold)]
-    pub home_hold: Duration,
+    /// Spill.
+    #[command(flatten)]
+    pub spill: SpillSettings,
+
+    /// What guards both.
+    #[command(flatten)]
+    pub guards: GuardSettings,
 
     /// Decide and log, but leave the weights alone
     #[arg(long, env = "DRY_RUN", default_value_t = false, num_args = 0..=1,
@@ -103,91 +122,32 @@ impl Settings for Config {
     }
 }
 
+/// The longest that an answer is waited for, however long the interval.
+const MAX_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl PolicySettings {
+    /// How long any answer may take: less than the interval, so that a tick that waits in vain ends before the next.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.interval.mul_f64(0.9).min(MAX_TIMEOUT)
+    }
+
+    /// The rate above which traffic leaves primary, in requests per second.
+    #[must_use]
+    pub fn leaves_primary_above(&self) -> f64 {
+        match self.policy {
+            PolicyKind::Threshold => self.threshold.burst_above,
+            PolicyKind::Spill => self.spill.capacity,
+        }
+    }
+
     /// Checks the settings against one another.
     ///
     /// # Errors
     /// A line that names the variables, their values and what is accepted.
     pub fn check(&self) -> Result<(), String> {
-        let Self { burst_above, home_below, .. } = self;
-        if home_below <= burst_above {
-            Ok(())
-        } else {
-            Err(format!(
-                "HOME_BELOW: {home_below} is not accepted; accepted: up to BURST_ABOVE, which is {burst_above}"
-            ))
-        }
-    }
-}
-
-fn object_name(text: &str) -> Result<String, String> {
-    let fits =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    if (1..=253).contains(&text.len()) && text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("accepted: the name of an object, of a to z, 0 to 9, - and .".to_owned())
-    }
-}
-
-fn query(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("accepted: a PromQL expression".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    within(text, Duration::from_millis(100)..=Duration::from_secs(3600), "100ms to 1h")
-}
-
-fn hold(text: &str) -> Result<Duration, String> {
-    within(text, Duration::ZERO..=Duration::from_secs(3600), "0s to 1h")
-}
-
-fn within(
-    text: &str,
-    range: std::ops::RangeInclusive<Duration>,
-    accepted: &str,
-) -> Result<Duration, String> {
-    let value = duration(text)?;
-    if range.contains(&value) { Ok(value) } else { Err(format!("accepted: {accepted}")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use chassis::settings::from_arguments;
-
-    use super::*;
-
-    #[track_caller]
-    fn check(arguments: &[&str], expected: &str) {
-        let line = from_arguments::<Config>(arguments).unwrap_err();
-        assert!(line.contains(expected), "{line} does not say {expected:?}");
-    }
-
-    #[test]
-    fn wrong_settings_name_their_variable() {
-        check(&["--prometheus-url=prometheus:9090"], "PROMETHEUS_URL: its value");
-        check(&["--query= "], "QUERY: \" \"");
-        check(&["--interval=1ms"], "INTERVAL: \"1ms\" is not accepted; accepted: 100ms to 1h");
-        check(&["--home-hold=2h"], "HOME_HOLD: \"2h\"");
-        check(&["--burst-above=NaN"], "BURST_ABOVE: \"NaN\" is not accepted; accepted: a number");
-        check(&["--burst-above=inf"], "BURST_ABOVE: \"inf\"");
-        check(&["--home-below=-1"], "HOME_BELOW: \"-1\"");
-        check(&["--home-below=16"], "HOME_BELOW: 16 is not accepted; accepted: up to BURST_ABOVE");
-        check(&["--virtual-service=Worker"], "VIRTUAL_SERVICE: \"Worker\"");
-        check(&["--dry-run=perhaps"], "DRY_RUN: \"perhaps\"");
-    }
-
-    #[test]
-    fn defaults_are_the_codelabs_rule() {
-        let config = from_arguments::<Config>(&[]).unwrap();
-        let policy = config.policy;
-        assert_eq!((policy.burst_above, policy.home_below), (15.0, 10.0));
-        assert_eq!(policy.interval, Duration::from_secs(1));
-        assert!(policy.query.contains("reporter=\"source\"") && policy.query.contains("[30s]"));
-        assert!(!policy.dry_run);
+        self.threshold.check()?;
+        self.spill.check()?;
+        self.guards.check(self.query.clusters_window())
     }
 }

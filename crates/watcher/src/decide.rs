@@ -1,230 +1,234 @@
 //! Decides where the traffic should go.
 //!
-//! Nothing here waits, reads a clock or touches the network: a [`Decider`] is told the time, the
-//! weights in force and the reading, and answers with a [`Decision`].
+//! Nothing here waits, reads a clock or touches the network: a [`Decider`] is told the time, the reading, the
+//! weights in force and what somebody has ordered, and answers with a [`Decision`], which says why.
+//!
+//! A policy wishes ([`threshold`], [`spill`]); then come the guards, each of which may only hold or go home: an
+//! unknown rate, a rate that is known again for too short a time, a burst that fails ([`burst`]), orders by
+//! annotation, and last the [`brakes`].
 
-use std::{fmt, time::Duration};
+mod brakes;
+mod burst;
+mod spill;
+mod threshold;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use contract::Cluster;
 
-/// How traffic is divided between the clusters. Weights are relative: only their ratio matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Weights {
-    pub(crate) primary: u32,
-    pub(crate) burst: u32,
+use crate::{
+    config::{Fallback, PolicyKind, PolicySettings},
+    reason::Reason,
+    weights::Weights,
+};
+
+/// What one look at Prometheus has shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The request rate, in requests per second: finite and not negative. Else the kind of gap.
+    pub rate: Result<f64, &'static str>,
+    /// Where the requests went; `None` if that is not known.
+    pub clusters: Option<Clusters>,
 }
 
-impl Weights {
-    /// All traffic to one cluster.
-    pub(crate) const fn all_to(cluster: Cluster) -> Self {
-        match cluster {
-            Cluster::Primary => Self { primary: 100, burst: 0 },
-            Cluster::Burst => Self { primary: 0, burst: 100 },
-        }
+/// Where the requests went, and what failed there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Clusters {
+    /// To primary.
+    pub primary: Flow,
+    /// To burst.
+    pub burst: Flow,
+    /// To nobody knows where: a request that found no worker is counted for no cluster.
+    pub elsewhere: Flow,
+}
+
+impl Clusters {
+    /// Requests per second to primary, to burst, and to nobody knows where.
+    #[must_use]
+    pub fn rates(&self) -> [f64; 3] {
+        [self.primary.rate, self.burst.rate, self.elsewhere.rate]
     }
 
-    /// The weight of one cluster.
-    pub(crate) const fn of(self, cluster: Cluster) -> u32 {
-        match cluster {
-            Cluster::Primary => self.primary,
-            Cluster::Burst => self.burst,
-        }
-    }
-
-    /// Whether all traffic goes to this cluster, in whatever numbers that is said.
-    fn are_all_to(self, cluster: Cluster) -> bool {
-        let other = match cluster {
-            Cluster::Primary => Cluster::Burst,
-            Cluster::Burst => Cluster::Primary,
-        };
-        self.of(other) == 0 && 0 < self.of(cluster)
+    /// The share of burst's requests that fail, 0 to 1; `None` if there are none.
+    #[must_use]
+    pub fn burst_failing(&self, in_force: Weights) -> Option<f64> {
+        let burst = burst::flow_to_burst(self, in_force);
+        (0.0 < burst.rate).then(|| burst.failing / burst.rate)
     }
 }
 
-impl fmt::Display for Weights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "primary {}, burst {}", self.primary, self.burst)
-    }
+/// Requests per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Flow {
+    /// All of them.
+    pub rate: f64,
+    /// Those of them that were answered with a 5xx, or not at all.
+    pub failing: f64,
+}
+
+/// What the object's annotations order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Nothing is to be written.
+    pub pause: bool,
+    /// All traffic is to go there.
+    pub force: Option<Cluster>,
+    /// Traffic is not to come home.
+    pub hold_home: bool,
+}
+
+/// What one look at the object has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The weights in force.
+    pub weights: Weights,
+    /// What its annotations order.
+    pub orders: Orders,
+    /// Who has changed the weights since the last look; `None` if nobody has, beside ourselves.
+    pub changed_by: Option<String>,
 }
 
 /// Where the traffic should go, and why.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Decision {
-    /// The rate is above the threshold: all traffic to burst.
-    Burst,
-    /// The rate has been below the threshold for long enough: all traffic home to primary.
-    Home,
-    /// The weights in force stay.
-    Hold(Hold),
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The weights that should be in force.
+    pub weights: Weights,
+    /// Whether they are to be written.
+    pub is_write: bool,
+    /// Why.
+    pub reason: Reason,
 }
 
-/// Why the weights in force stay.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Hold {
-    /// They are what the rate asks for.
-    AsItShouldBe,
-    /// The rate is between the thresholds.
-    BetweenThresholds,
-    /// The rate is low, but not yet for long enough to come home.
-    LowNotForLong,
-    /// The rate is not known, and no answer is not zero.
-    Unknown,
+/// What a policy or a guard would have.
+#[derive(Clone, Debug, PartialEq)]
+struct Wish {
+    weights: Weights,
+    reason: Reason,
 }
 
-/// The rule of the codelab: all to burst above one rate, all home below another.
-///
-/// Beside it stands a hold on the low side: when traffic moves, it starts a new time series, and
-/// `rate()` dips until that has enough samples.
-#[derive(Clone, Debug)]
-pub(crate) struct Threshold {
-    /// Requests per second.
-    pub(crate) burst_above: f64,
-    /// Requests per second.
-    pub(crate) home_below: f64,
-    pub(crate) home_hold: Duration,
-}
-
-/// Applies a policy, and remembers what it needs of the past. The weights in force are no part of
-/// that: they are read anew each time.
+/// Applies a policy and its guards, and remembers what they need of the past. The weights in force are no part
+/// of that: it is told them each time.
 #[derive(Debug)]
-pub(crate) struct Decider {
-    policy: Threshold,
-    /// Since when every reading has been low.
-    low_since: Option<Duration>,
+pub struct Decider {
+    settings: PolicySettings,
+    window: Duration,
+    policy: Policy,
+    trust: burst::Trust,
+    brakes: brakes::Brakes,
+    reading: Reading,
+    /// Since when the rate has been known, or unknown.
+    since: Duration,
+}
+
+#[derive(Debug)]
+enum Policy {
+    Threshold(threshold::Threshold),
+    Spill(spill::Spill),
 }
 
 impl Decider {
-    pub(crate) fn new(policy: Threshold) -> Self {
-        Self { policy, low_since: None }
-    }
-
-    /// Decides at `now`, a time that only ever grows; `rate` is in requests per second, `None` if it
-    /// is not known.
-    pub(crate) fn decide(
-        &mut self,
-        now: Duration,
-        in_force: Weights,
-        rate: Option<f64>,
-    ) -> Decision {
-        let is_low = rate.is_some_and(|rate| rate < self.policy.home_below);
-        self.low_since = is_low.then(|| self.low_since.unwrap_or(now));
-        let Some(rate) = rate else { return Decision::Hold(Hold::Unknown) };
-
-        if self.policy.burst_above < rate {
-            return unless_there(in_force, Cluster::Burst, Decision::Burst);
-        }
-        match self.low_since {
-            None => Decision::Hold(Hold::BetweenThresholds),
-            Some(since) if self.policy.home_hold <= now.saturating_sub(since) => {
-                unless_there(in_force, Cluster::Primary, Decision::Home)
+    /// Starts at `now`, a time that only ever grows, as if after an outage.
+    #[must_use]
+    pub fn new(settings: PolicySettings, now: Duration) -> Self {
+        let window = settings.query.window();
+        let policy = match settings.policy {
+            PolicyKind::Threshold => {
+                Policy::Threshold(threshold::Threshold::new(settings.threshold.clone()))
             }
-            Some(_) => {
-                unless_there(in_force, Cluster::Primary, Decision::Hold(Hold::LowNotForLong))
+            PolicyKind::Spill => Policy::Spill(spill::Spill::new(settings.spill.clone(), window)),
+        };
+        let trust = burst::Trust::new(settings.guards.clone(), settings.query.clusters_window());
+        let brakes = brakes::Brakes::new(settings.guards.writes_per_minute);
+        let reading = Reading { rate: Err("not_asked"), clusters: None };
+        Self { settings, window, policy, trust, brakes, reading, since: now }
+    }
+
+    /// Takes a reading, whether or not there is something to be decided.
+    pub fn note(&mut self, now: Duration, reading: &Reading) {
+        if reading.rate.is_ok() != self.reading.rate.is_ok() {
+            self.since = now;
+        }
+        self.reading = *reading;
+        match &mut self.policy {
+            Policy::Threshold(threshold) => threshold.note(now, reading.rate.ok()),
+            Policy::Spill(spill) => spill.note(now, reading.rate.ok()),
+        }
+    }
+
+    /// Decides by the reading that was noted last.
+    pub fn decide(&mut self, now: Duration, seen: &InForce) -> Decision {
+        let in_force = seen.weights;
+        if let Some(clusters) = &self.reading.clusters {
+            self.trust.note(now, burst::flow_to_burst(clusters, in_force));
+        }
+        let wish = self.wish(now, in_force);
+        let Wish { weights, reason } = obey(seen.orders, wish, in_force);
+        if weights.divide_like(in_force) {
+            return Decision { weights: in_force, is_write: false, reason };
+        }
+        if let Some(manager) = &seen.changed_by {
+            self.brakes.drifted(now, manager);
+        }
+        match self.brakes.hold(now) {
+            Some(reason) => Decision { weights, is_write: false, reason },
+            None => Decision { weights, is_write: true, reason },
+        }
+    }
+
+    /// The weights were written at `now`, or may have been.
+    pub fn wrote(&mut self, now: Duration) {
+        self.brakes.wrote(now);
+    }
+
+    fn wish(&mut self, now: Duration, in_force: Weights) -> Wish {
+        let for_ = now.saturating_sub(self.since);
+        let wish = match (self.reading.rate, &mut self.policy) {
+            (Err(kind), _) => self.unknown(kind, for_, in_force),
+            (Ok(rate), Policy::Threshold(threshold)) => threshold.wish(now, rate, in_force),
+            (Ok(rate), Policy::Spill(spill)) => spill.wish(now, rate, in_force),
+        };
+        let is_less = wish.weights.burst_share() < in_force.burst_share();
+        // The first readings after an outage are too low: their window is not full yet.
+        let wish = if self.reading.rate.is_ok() && is_less && for_ < self.window {
+            let left = self.window.saturating_sub(for_);
+            Wish { weights: in_force, reason: Reason::Recovering { left } }
+        } else {
+            wish
+        };
+        self.trust.limit(now, wish)
+    }
+
+    fn unknown(&self, kind: &'static str, since: Duration, in_force: Weights) -> Wish {
+        let guards = &self.settings.guards;
+        let to = match guards.fallback {
+            _ if since < guards.fallback_after => None,
+            Fallback::Hold => None,
+            Fallback::Home => Some(Cluster::Primary),
+            Fallback::Burst => Some(Cluster::Burst),
+        };
+        match to {
+            None => Wish { weights: in_force, reason: Reason::Unknown { kind, since } },
+            Some(to) => {
+                Wish { weights: Weights::all_to(to), reason: Reason::Fallback { kind, since, to } }
             }
         }
     }
 }
 
-fn unless_there(in_force: Weights, cluster: Cluster, decision: Decision) -> Decision {
-    if in_force.are_all_to(cluster) { Decision::Hold(Hold::AsItShouldBe) } else { decision }
-}
-
-impl Decision {
-    /// The weights to be written, if they are to change.
-    pub(crate) fn weights(self) -> Option<Weights> {
-        match self {
-            Self::Burst => Some(Weights::all_to(Cluster::Burst)),
-            Self::Home => Some(Weights::all_to(Cluster::Primary)),
-            Self::Hold(_) => None,
+/// What somebody has ordered comes before what was worked out.
+fn obey(orders: Orders, wish: Wish, in_force: Weights) -> Wish {
+    let is_less = wish.weights.burst_share() < in_force.burst_share();
+    match orders {
+        Orders { pause: true, .. } => Wish { weights: in_force, reason: Reason::Paused },
+        Orders { force: Some(to), .. } => {
+            Wish { weights: Weights::all_to(to), reason: Reason::Forced { to } }
         }
-    }
-
-    /// Whether the weights in force are known to be right.
-    pub(crate) fn is_settled(self) -> bool {
-        matches!(self, Self::Hold(Hold::AsItShouldBe | Hold::BetweenThresholds))
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Burst => "all traffic to burst: the rate is high",
-            Self::Home => "all traffic home to primary: the rate is low",
-            Self::Hold(Hold::AsItShouldBe) => "holding: traffic is where it should be",
-            Self::Hold(Hold::BetweenThresholds) => "holding: the rate is between the thresholds",
-            Self::Hold(Hold::LowNotForLong) => {
-                "holding: the rate is low, but not yet for long enough"
-            }
-            Self::Hold(Hold::Unknown) => "holding: the rate is not known",
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PRIMARY: Weights = Weights::all_to(Cluster::Primary);
-    const BURST: Weights = Weights::all_to(Cluster::Burst);
-    const EVEN: Weights = Weights { primary: 50, burst: 50 };
-
-    fn decider(hold_s: u64) -> Decider {
-        let home_hold = Duration::from_secs(hold_s);
-        Decider::new(Threshold { burst_above: 15.0, home_below: 10.0, home_hold })
-    }
-
-    #[track_caller]
-    fn check(in_force: Weights, rate: Option<f64>, expected: Decision) {
-        assert_eq!(decider(0).decide(Duration::ZERO, in_force, rate), expected);
-    }
-
-    #[test]
-    fn bursts_above_the_threshold_and_comes_home_below_the_other() {
-        check(PRIMARY, Some(15.1), Decision::Burst);
-        check(PRIMARY, Some(15.0), Decision::Hold(Hold::BetweenThresholds));
-        check(BURST, Some(10.0), Decision::Hold(Hold::BetweenThresholds));
-        check(BURST, Some(9.9), Decision::Home);
-        check(BURST, Some(0.0), Decision::Home);
-    }
-
-    #[test]
-    fn writes_nothing_when_traffic_is_where_it_should_be() {
-        check(BURST, Some(20.0), Decision::Hold(Hold::AsItShouldBe));
-        check(Weights { primary: 0, burst: 1 }, Some(20.0), Decision::Hold(Hold::AsItShouldBe));
-        check(PRIMARY, Some(5.0), Decision::Hold(Hold::AsItShouldBe));
-    }
-
-    #[test]
-    fn leaves_a_split_made_by_hand_alone_between_the_thresholds_only() {
-        check(EVEN, Some(12.0), Decision::Hold(Hold::BetweenThresholds));
-        check(EVEN, Some(20.0), Decision::Burst);
-        check(EVEN, Some(5.0), Decision::Home);
-    }
-
-    #[test]
-    fn holds_when_the_rate_is_not_known() {
-        for weights in [PRIMARY, BURST, EVEN] {
-            check(weights, None, Decision::Hold(Hold::Unknown));
+        Orders { hold_home: true, .. } if is_less => {
+            Wish { weights: in_force, reason: Reason::HomeHeld }
         }
-    }
-
-    #[test]
-    fn comes_home_only_when_the_rate_has_been_low_for_long_enough() {
-        let mut decider = decider(10);
-        let mut at = |second, rate| decider.decide(Duration::from_secs(second), BURST, rate);
-        let wait = Decision::Hold(Hold::LowNotForLong);
-        assert_eq!(at(0, Some(5.0)), wait);
-        assert_eq!(at(9, Some(5.0)), wait);
-        assert_eq!(at(10, Some(5.0)), Decision::Home);
-        assert_eq!(at(11, Some(12.0)), Decision::Hold(Hold::BetweenThresholds));
-        assert_eq!(at(12, Some(5.0)), wait, "one reading that is not low starts the hold anew");
-        assert_eq!(at(21, None), Decision::Hold(Hold::Unknown));
-        assert_eq!(at(22, Some(5.0)), wait, "and so does one that is not known");
-        assert_eq!(at(32, Some(5.0)), Decision::Home);
-    }
-
-    #[test]
-    fn bursts_without_any_hold() {
-        assert_eq!(decider(10).decide(Duration::ZERO, PRIMARY, Some(16.0)), Decision::Burst);
+        _ => wish,
     }
 }

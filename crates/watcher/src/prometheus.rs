@@ -1,42 +1,67 @@
-//! Asks Prometheus for the request rate, and takes nothing for an answer that is none.
+//! Asks Prometheus, and takes nothing for an answer that is none.
+
+mod answer;
+mod check;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chassis::HttpUrl;
 use reqwest::{Client, Response, Url, redirect};
-use serde::Deserialize;
 
-/// How long Prometheus may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use crate::{
+    config::QuerySettings,
+    decide::{Clusters, Flow},
+    promql::range_selectors,
+};
+use answer::{Answer, Vector};
+pub(crate) use check::Finding;
 
 /// The largest answer that is read, in bytes. One series is a few hundred.
 const MAX_ANSWER: usize = 1024 * 1024;
 
 /// How far the time of an answer may be from ours: more, and it is an old answer or a wrong clock.
-const MAX_AGE: Duration = Duration::from_secs(60);
+const MAX_SKEW: Duration = Duration::from_secs(60);
 
-/// How much of an error that Prometheus reports is repeated.
-const MAX_ERROR: usize = 200;
-
-/// Asks one query.
+/// Asks the queries of one watcher.
 pub(crate) struct Prometheus {
     client: Client,
-    url: Url,
+    api: Url,
+    settings: QuerySettings,
+    /// For the time of the newest sample; `None` if `QUERY` does not show what it reads.
+    newest_query: Option<String>,
+    timeout: Duration,
 }
 
-/// Why the rate is not known.
+/// What a look has shown.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// In requests per second.
+    pub(crate) rate: Result<f64, Unknown>,
+    /// How old the newest sample is, by Prometheus' own clock.
+    pub(crate) age: Option<Duration>,
+    /// Where the requests went; `None` if it is not asked for.
+    pub(crate) clusters: Option<Result<Clusters, Unknown>>,
+}
+
+/// Why something is not known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unknown {
     #[error("prometheus cannot be reached: {0}")]
     Unreachable(String),
-    #[error("prometheus did not answer within {TIMEOUT:?}")]
-    Timeout,
+    #[error("prometheus did not answer within {0:?}")]
+    Timeout(Duration),
     #[error("prometheus answered {status}{reason}")]
     Http { status: u16, reason: String },
     #[error("prometheus answered with more than {MAX_ANSWER} bytes")]
     TooLarge,
+    #[error("prometheus' answer is not JSON: {0}")]
+    NotJson(String),
+    #[error("prometheus reports an error: {0}")]
+    StatusError(String),
     #[error("prometheus did not answer the query: {0}")]
     Malformed(String),
+    #[error("prometheus' answer is not complete: {0}")]
+    Partial(String),
     #[error("the query matches no series: no traffic yet, or nothing scrapes it")]
     Empty,
     #[error("the query matches {0} series instead of one; put sum() around it")]
@@ -47,8 +72,10 @@ pub(crate) enum Unknown {
     Infinite,
     #[error("the query's value is negative: it is no rate")]
     Negative,
-    #[error("the answer is more than {MAX_AGE:?} away from this machine's clock")]
-    Stale,
+    #[error("the newest sample is older than {limit:?}: nothing is scraped any more")]
+    Stale { limit: Duration },
+    #[error("the answer is more than {MAX_SKEW:?} away from this machine's clock")]
+    WrongClock,
 }
 
 impl Unknown {
@@ -56,51 +83,123 @@ impl Unknown {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
-            Self::Timeout => "timeout",
+            Self::Timeout(_) => "timeout",
             Self::Http { .. } => "http",
             Self::TooLarge => "too_large",
+            Self::NotJson(_) => "not_json",
+            Self::StatusError(_) => "status_error",
             Self::Malformed(_) => "malformed",
+            Self::Partial(_) => "partial",
             Self::Empty => "empty",
             Self::ManySeries(_) => "many_series",
-            Self::NotANumber => "not_a_number",
+            Self::NotANumber => "nan",
             Self::Infinite => "infinite",
             Self::Negative => "negative",
-            Self::Stale => "stale",
+            Self::Stale { .. } => "stale",
+            Self::WrongClock => "wrong_clock",
         }
     }
 }
 
 impl Prometheus {
-    /// Prepares to ask `query` of the server at `address`.
-    pub(crate) fn new(address: &HttpUrl, query: &str) -> anyhow::Result<Self> {
+    /// Prepares to ask the server at `address`, which may take so long for each answer.
+    pub(crate) fn new(
+        address: &HttpUrl,
+        settings: QuerySettings,
+        timeout: Duration,
+    ) -> anyhow::Result<Self> {
         // Fails only where it has been done before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client =
-            Client::builder().timeout(TIMEOUT).redirect(redirect::Policy::none()).build()?;
-        let mut url = address.join("api/v1/query");
-        url.query_pairs_mut().append_pair("query", query);
-        Ok(Self { client, url })
+            Client::builder().timeout(timeout).redirect(redirect::Policy::none()).build()?;
+        let newest_query = range_selectors(&settings.query)
+            .first()
+            .map(|it| format!("max(timestamp({}))", it.selector));
+        let api = address.join("api/v1/query");
+        Ok(Self { client, api, settings, newest_query, timeout })
     }
 
-    /// The request rate now, in requests per second.
-    pub(crate) async fn rate(&self) -> Result<f64, Unknown> {
-        let response = self.client.get(self.url.clone()).send().await?;
-        let status = response.status();
-        let body = read(response).await?;
-        if !status.is_success() {
-            let reason = serde_json::from_slice::<Answer>(&body).map(|it| it.reason());
-            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            return Err(Unknown::Http { status: status.as_u16(), reason });
+    /// Looks once. All that is asked is asked at the same time.
+    pub(crate) async fn look(&self) -> Look {
+        let (rate, age, clusters) = tokio::join!(self.rate(), self.age(), self.clusters());
+        let limit = self.settings.stale_after();
+        let (rate, age) = match (rate, age) {
+            // Prometheus marks what it no longer scrapes, so that it has no newest sample, while its rate goes on
+            // for a window.
+            (Ok(_), Err(Unknown::Empty)) => (Err(Unknown::Stale { limit }), None),
+            (Ok(_), Err(unknown)) => (Err(unknown), None),
+            (Ok(_), Ok(Some(age))) if limit < age => (Err(Unknown::Stale { limit }), Some(age)),
+            (rate, age) => (rate, age.ok().flatten()),
+        };
+        Look { rate, age, clusters }
+    }
+
+    async fn rate(&self) -> Result<f64, Unknown> {
+        match self.ask(&self.settings.query).await.and_then(|vector| vector.rate()) {
+            Err(Unknown::Empty) if self.is_up().await => Ok(0.0),
+            rate => rate,
         }
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        parse(&body, since_epoch)
     }
-}
 
-impl From<reqwest::Error> for Unknown {
-    fn from(error: reqwest::Error) -> Self {
+    /// Whether what is empty is known to be scraped.
+    async fn is_up(&self) -> bool {
+        if self.settings.up_query.is_empty() {
+            return false;
+        }
+        let up = self.ask(&self.settings.up_query).await.and_then(|vector| vector.rate());
+        up.is_ok_and(|up| 1.0 <= up)
+    }
+
+    async fn age(&self) -> Result<Option<Duration>, Unknown> {
+        let Some(query) = &self.newest_query else { return Ok(None) };
+        let vector = self.ask(query).await?;
+        let newest = vector.rate()?;
+        let age = (vector.at()? - newest).max(0.0);
+        Ok(Some(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX)))
+    }
+
+    async fn clusters(&self) -> Option<Result<Clusters, Unknown>> {
+        if self.settings.clusters_query.is_empty() {
+            return None;
+        }
+        Some(self.ask(&self.settings.clusters_query).await.and_then(|vector| clusters(&vector)))
+    }
+
+    async fn ask(&self, query: &str) -> Result<Vector, Unknown> {
+        let body = self.get(query).await?;
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Answer::parse(&body)?.vector(since_epoch)
+    }
+
+    async fn get(&self, query: &str) -> Result<Vec<u8>, Unknown> {
+        let mut url = self.api.clone();
+        url.query_pairs_mut().append_pair("query", query);
+        let failed = |error| self.failed(error);
+        let response = self.client.get(url).send().await.map_err(failed)?;
+        let status = response.status();
+        let body = self.read(response).await?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let reason = Answer::parse(&body).ok().map(Answer::reason);
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        Err(Unknown::Http { status: status.as_u16(), reason })
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Unknown> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            if MAX_ANSWER < body.len() + chunk.len() {
+                return Err(Unknown::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn failed(&self, error: reqwest::Error) -> Unknown {
         if error.is_timeout() {
-            return Self::Timeout;
+            return Unknown::Timeout(self.timeout);
         }
         // The innermost error says what happened; those around it, that an error happened. The URL
         // is left out: it may hold a password.
@@ -109,132 +208,26 @@ impl From<reqwest::Error> for Unknown {
         while let Some(source) = innermost.source() {
             innermost = source;
         }
-        Self::Unreachable(innermost.to_string())
+        Unknown::Unreachable(innermost.to_string())
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, Unknown> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if MAX_ANSWER < body.len() + chunk.len() {
-            return Err(Unknown::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    status: String,
-    #[serde(default)]
-    error: String,
-    data: Option<Data>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    result: Vec<Series>,
-}
-
-#[derive(Deserialize)]
-struct Series {
-    /// The time of evaluation, in seconds since 1970, and the value as text.
-    value: (f64, String),
-}
-
-impl Answer {
-    fn reason(self) -> String {
-        let reason = if self.error.is_empty() { self.status } else { self.error };
-        reason.chars().take(MAX_ERROR).collect()
-    }
-}
-
-fn parse(body: &[u8], now: Duration) -> Result<f64, Unknown> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|error| Unknown::Malformed(error.to_string()))?;
-    if answer.status != "success" {
-        return Err(Unknown::Malformed(answer.reason()));
-    }
-    let data = answer.data.ok_or_else(|| Unknown::Malformed("it holds no data".to_owned()))?;
-    if data.result_type != "vector" {
-        return Err(Unknown::Malformed(format!(
-            "it is a {}, not an instant vector",
-            data.result_type
-        )));
-    }
-    let (at, value) = match data.result.as_slice() {
-        [] => return Err(Unknown::Empty),
-        [series] => &series.value,
-        many => return Err(Unknown::ManySeries(many.len())),
-    };
-    let age = (now.as_secs_f64() - at).abs();
-    if MAX_AGE.as_secs_f64() < age {
-        return Err(Unknown::Stale);
-    }
-    match value.parse::<f64>() {
-        Ok(rate) if rate.is_infinite() => Err(Unknown::Infinite),
-        Ok(rate) if rate < 0.0 => Err(Unknown::Negative),
-        Ok(rate) if !rate.is_nan() => Ok(rate),
-        _ => Err(Unknown::NotANumber),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::from_secs(1_544_404_907);
-
-    #[track_caller]
-    fn check(body: &str, expected: Result<f64, &str>) {
-        match (parse(body.as_bytes(), NOW), expected) {
-            (Ok(rate), Ok(expected)) => assert!((rate - expected).abs() < 1e-9),
-            (Err(unknown), Err(kind)) => assert_eq!(unknown.kind(), kind, "{unknown}"),
-            (actual, expected) => panic!("{actual:?} instead of {expected:?}"),
+/// Adds up where the requests went.
+fn clusters(vector: &Vector) -> Result<Clusters, Unknown> {
+    let mut clusters = Clusters::default();
+    for (labels, rate) in vector.series() {
+        let label = |name: &str| labels.get(name).map_or("", String::as_str);
+        let rate = answer::rate(rate)?;
+        let flow: &mut Flow = match label("destination_cluster") {
+            "primary" => &mut clusters.primary,
+            "burst" => &mut clusters.burst,
+            _ => &mut clusters.elsewhere,
+        };
+        flow.rate += rate;
+        // Envoy's code for a request that got no answer is 0.
+        if matches!(label("response_code").as_bytes(), [b'5', ..] | b"0") {
+            flow.failing += rate;
         }
     }
-
-    fn vector(series: &str) -> String {
-        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
-    }
-
-    #[test]
-    fn reads_the_codelabs_answer() {
-        let series = r#"{"metric":{},"value":[1544404907.503,"18.892886390062788"]}"#;
-        check(&vector(series), Ok(18.892_886_390_062_788));
-    }
-
-    #[test]
-    fn no_answer_is_not_zero() {
-        check("", Err("malformed"));
-        check("<html>", Err("malformed"));
-        check("{}", Err("malformed"));
-        check(
-            r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
-            Err("malformed"),
-        );
-        check(r#"{"status":"success"}"#, Err("malformed"));
-        let scalar =
-            r#"{"status":"success","data":{"resultType":"scalar","result":[1544404907,"1"]}}"#;
-        check(scalar, Err("malformed"));
-        check(&vector(""), Err("empty"));
-        let one = r#"{"value":[1544404907,"1"]}"#;
-        check(&vector(&format!("{one},{one}")), Err("many_series"));
-        for (value, kind) in [
-            ("NaN", "not_a_number"),
-            ("", "not_a_number"),
-            ("twenty", "not_a_number"),
-            ("+Inf", "infinite"),
-            ("-Inf", "infinite"),
-            ("-1", "negative"),
-        ] {
-            check(&vector(&format!(r#"{{"value":[1544404907,"{value}"]}}"#)), Err(kind));
-        }
-        check(&vector(r#"{"value":[1544404846,"1"]}"#), Err("stale"));
-        check(&vector(r#"{"value":[1544404968,"1"]}"#), Err("stale"));
-        check(&vector(r#"{"value":[0,"1"]}"#), Err("stale"));
-    }
+    Ok(clusters)
 }

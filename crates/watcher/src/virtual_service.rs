@@ -4,6 +4,9 @@
 //! tests the version that was read: `spec.http` is one atomic list, so a merge patch or a server-side
 //! apply would own the whole of it.
 
+mod author;
+mod events;
+mod orders;
 mod routes;
 
 use std::{env, time::Duration};
@@ -12,8 +15,9 @@ use anyhow::anyhow;
 use json_patch::{
     AddOperation, Patch as JsonPatch, PatchOperation, TestOperation, jsonptr::PointerBuf,
 };
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Api, Client, Config as ClientConfig,
+    Api, Client, Config as ClientConfig, Resource as _,
     api::{DynamicObject, Patch, PatchParams},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
@@ -21,11 +25,10 @@ use kube::{
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{config::Config, decide::Weights};
+use crate::{config::Config, decide::Orders, metrics::Results, weights::Weights};
+use events::Events;
+pub(crate) use events::Told;
 use routes::{Paths, Spec};
-
-/// How long the API server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who we are in the object's `managedFields`.
 const FIELD_MANAGER: &str = "istiowatcher";
@@ -33,13 +36,23 @@ const FIELD_MANAGER: &str = "istiowatcher";
 /// One `VirtualService`, in the API server.
 pub(crate) struct VirtualService {
     api: Api<DynamicObject>,
+    resource: ApiResource,
     name: String,
+    /// How long the API server may take to answer.
+    timeout: Duration,
+    events: Events,
 }
 
 /// What was read of it.
 #[derive(Debug)]
 pub(crate) struct Observed {
     pub(crate) weights: Weights,
+    pub(crate) orders: Orders,
+    /// What is wrong with the annotations; those that are not wrong count.
+    pub(crate) wrong_orders: Option<String>,
+    /// Who has changed the object last, beside ourselves; `None` if that is nobody, or another of us.
+    pub(crate) manager: Option<String>,
+    reference: ObjectReference,
     resource_version: String,
     paths: Paths,
 }
@@ -47,9 +60,9 @@ pub(crate) struct Observed {
 /// Why the weights could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the API server did not answer within {TIMEOUT:?}")]
-    Timeout,
-    #[error("the API server answered {code}: {message}")]
+    #[error("the API server did not answer within {0:?}")]
+    Timeout(Duration),
+    #[error("the API server answered {code}: {message}{}", hint(*.code))]
     Refused { code: u16, message: String },
     #[error("the API server cannot be reached: {0}")]
     Unreachable(String),
@@ -61,17 +74,41 @@ impl Error {
     /// Its kind, as metrics name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Timeout => "timeout",
+            Self::Timeout(_) => "timeout",
+            Self::Refused { code: 401, .. } => "unauthorized",
+            Self::Refused { code: 403, .. } => "forbidden",
+            Self::Refused { code: 404, .. } => "not_found",
+            Self::Refused { code: 409, .. } => "conflict",
+            Self::Refused { code: 422, .. } => "invalid",
+            Self::Refused { code: 429, .. } => "too_many_requests",
+            Self::Refused { code: 500.., .. } => "server_error",
             Self::Refused { .. } => "refused",
             Self::Unreachable(_) => "unreachable",
             Self::Unusable(_) => "unusable",
         }
     }
+
+    /// Whether what was asked for may have been done in spite of it.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Unreachable(_))
+            || matches!(self, Self::Refused { code: 500.., .. })
+    }
+}
+
+/// What to do about a refusal, where that is known.
+fn hint(code: u16) -> &'static str {
+    match code {
+        401 => "; its credentials are not, or no longer, good",
+        403 => "; its Role must allow get and patch of this VirtualService",
+        404 => "; apply it, or correct NAMESPACE and VIRTUAL_SERVICE",
+        409 | 422 => "; it is read and decided again",
+        _ => "",
+    }
 }
 
 impl VirtualService {
     /// Finds the API server; does not speak to it yet.
-    pub(crate) async fn new(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn new(config: &Config, events: Results) -> anyhow::Result<Self> {
         // Fails only where it has been done before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // As kubectl has it, an empty one is none.
@@ -83,21 +120,26 @@ impl VirtualService {
         };
         // The next tick is the retry, and knows more than this one.
         client.default_retry = false;
+        let client = Client::try_from(client)?;
         let kind = GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService");
         let resource = ApiResource::from_gvk(&kind);
-        let api = Api::namespaced_with(Client::try_from(client)?, &config.namespace, &resource);
-        Ok(Self { api, name: config.virtual_service.clone() })
+        let api = Api::namespaced_with(client.clone(), &config.namespace, &resource);
+        let (name, timeout) = (config.virtual_service.clone(), config.policy.timeout());
+        Ok(Self { api, resource, name, timeout, events: Events::start(client, timeout, events) })
     }
 
     /// Reads the weights in force.
     pub(crate) async fn read(&self) -> Result<Observed, Error> {
-        let object = within_time(self.api.get(&self.name)).await?;
+        let object = self.within_time(self.api.get(&self.name)).await?;
+        let manager = author::of(&object.metadata);
+        let (orders, wrong_orders) = orders::of(&object.metadata);
+        let reference = object.object_ref(&self.resource);
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let spec: Spec = serde_json::from_value(spec)
             .map_err(|error| Error::Unusable(format!("spec: {error}")))?;
         let (weights, paths) = spec.split().map_err(Error::Unusable)?;
         let resource_version = object.metadata.resource_version.unwrap_or_default();
-        Ok(Observed { weights, resource_version, paths })
+        Ok(Observed { weights, orders, wrong_orders, manager, reference, resource_version, paths })
     }
 
     /// Writes weights over those that were observed; an object that has changed since is left alone.
@@ -105,8 +147,23 @@ impl VirtualService {
         let patch: Patch<()> = Patch::Json(patch(observed, weights));
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
-        within_time(self.api.patch(&self.name, &parameters, &patch)).await?;
+        self.within_time(self.api.patch(&self.name, &parameters, &patch)).await?;
         Ok(())
+    }
+
+    /// Tells those who look at the object what was done to it. Does not wait.
+    pub(crate) fn tell(&self, observed: &Observed, told: Told) {
+        self.events.tell(observed.reference.clone(), told);
+    }
+
+    async fn within_time<T>(
+        &self,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
+        match timeout(self.timeout, call).await {
+            Err(_) => Err(Error::Timeout(self.timeout)),
+            Ok(result) => result.map_err(Error::from),
+        }
     }
 }
 
@@ -129,20 +186,16 @@ async fn from_kubeconfig(paths: &str) -> Result<ClientConfig, KubeconfigError> {
     ClientConfig::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await
 }
 
-async fn within_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    match timeout(TIMEOUT, call).await {
-        Err(_) => Err(Error::Timeout),
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(kube::Error::Api(status))) => {
-            Err(Error::Refused { code: status.code, message: status.message.clone() })
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        if let kube::Error::Api(status) = error {
+            return Self::Refused { code: status.code, message: status.message.clone() };
         }
-        Ok(Err(error)) => {
-            let mut innermost: &dyn std::error::Error = &error;
-            while let Some(source) = innermost.source() {
-                innermost = source;
-            }
-            Err(Error::Unreachable(innermost.to_string()))
+        let mut innermost: &dyn std::error::Error = &error;
+        while let Some(source) = innermost.source() {
+            innermost = source;
         }
+        Self::Unreachable(innermost.to_string())
     }
 }
 
@@ -173,7 +226,15 @@ mod tests {
         let http = json!([{"route": [route("burst", 0), route("primary", 100)]}]);
         let spec: Spec = serde_json::from_value(json!({ "http": http })).unwrap();
         let (weights, paths) = spec.split().unwrap();
-        let observed = Observed { weights, resource_version: "7".to_owned(), paths };
+        let observed = Observed {
+            weights,
+            orders: Orders::default(),
+            wrong_orders: None,
+            manager: None,
+            reference: ObjectReference::default(),
+            resource_version: "7".to_owned(),
+            paths,
+        };
         let patch =
             serde_json::to_value(patch(&observed, Weights::all_to(Cluster::Burst))).unwrap();
         let expected = json!([

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod browser;
+mod closed_loop;
 mod frontend;
 mod frontend_faults;
 mod frontend_figures;

@@ -1,135 +1,17 @@
 //! The watcher: what it makes of what Prometheus and the API server say.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod kubernetes;
+mod parts;
+mod prometheus;
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{Method, StatusCode},
-    middleware::{Next, from_fn},
-    response::IntoResponse as _,
-    routing::get,
-};
-use chassis::{Shutdown, server::serve, settings::from_arguments};
-use local::kubernetes::{self, VirtualService, Weights};
-use tempfile::NamedTempFile;
+use std::time::Duration;
+
+use contract::WatcherStatus;
+use serde_json::json;
 use tokio::time::sleep;
 
-use crate::support::{Running, Silent, eventually, free_port, http, listener, spawn};
-
-const PRIMARY: Weights = Weights { primary: 100, burst: 0 };
-const BURST: Weights = Weights { primary: 0, burst: 100 };
-
-/// A Prometheus that says what it is told to say.
-struct Prometheus {
-    address: SocketAddr,
-    says: Arc<Mutex<(StatusCode, String)>>,
-    _running: Running,
-}
-
-impl Prometheus {
-    fn start() -> Self {
-        let says = Arc::new(Mutex::new((StatusCode::OK, String::new())));
-        let said = Arc::clone(&says);
-        let router =
-            Router::new().route("/api/v1/query", get(async move || said.lock().unwrap().clone()));
-        let (listener, address) = listener();
-        Self { address, says, _running: spawn(serve(listener, router, Shutdown::new())) }
-    }
-
-    fn say(&self, status: u16, body: String) {
-        *self.says.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body);
-    }
-
-    fn say_rate(&self, rate: &str) {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        self.say(
-            200,
-            vector(&format!(r#"{{"metric":{{}},"value":[{},"{rate}"]}}"#, now.as_secs())),
-        );
-    }
-}
-
-fn vector(series: &str) -> String {
-    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#)
-}
-
-struct Watcher {
-    address: SocketAddr,
-    _kubeconfig: NamedTempFile,
-    _running: Running,
-}
-
-impl Watcher {
-    fn start(prometheus: SocketAddr, kubernetes: SocketAddr, arguments: &[&str]) -> Self {
-        let kubeconfig = NamedTempFile::new().unwrap();
-        let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, \
-             user: u}}}}]\nclusters: [{{name: c, cluster: {{server: 'http://{kubernetes}'}}}}]\nusers: \
-             [{{name: u, user: {{}}}}]\n"
-        );
-        std::fs::write(kubeconfig.path(), text).unwrap();
-        let prometheus = format!("--prometheus-url=http://{prometheus}");
-        let path = format!("--kubeconfig={}", kubeconfig.path().display());
-        let defaults =
-            [prometheus.as_str(), path.as_str(), "--interval=100ms", "--home-hold=300ms"];
-        let config = from_arguments(&[&defaults, arguments].concat()).unwrap();
-        let (listener, address) = listener();
-        let running = spawn(watcher::run(config, listener, Shutdown::new()));
-        Self { address, _kubeconfig: kubeconfig, _running: running }
-    }
-
-    async fn get(&self, path: &str) -> (u16, String) {
-        let response = http().get(format!("http://{}{path}", self.address)).send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
-    }
-
-    /// How many answers of a kind it has counted.
-    async fn count(&self, metric: &str, result: &str) -> u64 {
-        let (_, metrics) = self.get("/metrics").await;
-        let line = format!("watcher_{metric}_total{{result=\"{result}\"}} ");
-        metrics
-            .lines()
-            .find_map(|it| it.strip_prefix(&line))
-            .map_or(0, |count| count.parse().unwrap())
-    }
-
-    /// Waits until it has counted a few more.
-    async fn sees(&self, metric: &str, result: &str) {
-        let before = self.count(metric, result).await;
-        let what = format!("it sees {metric} {result}");
-        eventually(&what, async || before + 2 < self.count(metric, result).await).await;
-    }
-}
-
-/// An API server with one `VirtualService`.
-struct Kubernetes {
-    address: SocketAddr,
-    virtual_service: VirtualService,
-    _running: Running,
-}
-
-impl Kubernetes {
-    fn start_on(port: u16, virtual_service: VirtualService) -> Self {
-        let listener = chassis::server::listen_locally("test", port).unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = kubernetes::router(virtual_service.clone());
-        Self { address, virtual_service, _running: spawn(serve(listener, router, Shutdown::new())) }
-    }
-
-    fn start() -> Self {
-        Self::start_on(0, VirtualService::from_manifest().unwrap())
-    }
-
-    async fn reaches(&self, weights: Weights) {
-        let what = format!("the weights are {weights:?}");
-        eventually(&what, async || self.virtual_service.weights() == weights).await;
-    }
-}
+use crate::support::eventually;
+use parts::{BURST, HOME, Kubernetes, Prometheus, Watcher};
 
 #[tokio::test]
 async fn follows_the_rate_between_the_clusters() {
@@ -139,116 +21,19 @@ async fn follows_the_rate_between_the_clusters() {
         prometheus.say_rate("18.9");
         kubernetes.reaches(BURST).await;
         prometheus.say_rate("12");
-        watcher.sees("readings", "ok").await;
+        watcher.sees("query", "ok").await;
         assert_eq!(kubernetes.virtual_service.weights(), BURST);
         prometheus.say_rate("9.9");
-        kubernetes.reaches(PRIMARY).await;
+        kubernetes.reaches(HOME).await;
     }
     assert_eq!(watcher.count("writes", "ok").await, 4, "written only when something changes");
     assert_eq!(watcher.get("/_healthz").await, (200, "ok".to_owned()));
     assert_eq!(watcher.get("/").await, (200, "ok".to_owned()));
-}
-
-#[tokio::test]
-async fn holds_whenever_the_rate_is_not_known() {
-    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
-    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
-    prometheus.say_rate("20");
-    kubernetes.reaches(BURST).await;
-
-    let series = |at: &str, value: &str| format!(r#"{{"value":[{at},"{value}"]}}"#);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let now = now.to_string();
-    let answers = [
-        (500, String::new(), "http"),
-        (503, r#"{"status":"error","error":"overloaded"}"#.to_owned(), "http"),
-        (302, String::new(), "http"),
-        (200, String::new(), "malformed"),
-        (200, "<html>".to_owned(), "malformed"),
-        (200, r#"{"status":"error","error":"no"}"#.to_owned(), "malformed"),
-        (200, vector(""), "empty"),
-        (200, vector(&format!("{0},{0}", series(&now, "0"))), "many_series"),
-        (200, vector(&series(&now, "NaN")), "not_a_number"),
-        (200, vector(&series(&now, "+Inf")), "infinite"),
-        (200, vector(&series(&now, "-1")), "negative"),
-        (200, vector(&series("1544404907", "0")), "stale"),
-        (200, " ".repeat(2 * 1024 * 1024), "too_large"),
-    ];
-    for (status, body, kind) in answers {
-        prometheus.say(status, body);
-        watcher.sees("readings", kind).await;
-        assert_eq!(kubernetes.virtual_service.weights(), BURST, "{kind}");
-        let (status, lacks) = watcher.get("/_healthz").await;
-        assert!(status == 503 && lacks.starts_with("request rate: "), "{kind}: {status} {lacks}");
+    for line in
+        ["watcher_reversals_total 3", "watcher_mode{mode=\"home\"} 1", "watcher_demand_rps 9.9"]
+    {
+        eventually(line, async || watcher.get("/metrics").await.1.contains(line)).await;
     }
-    prometheus.say_rate("5");
-    kubernetes.reaches(PRIMARY).await;
-}
-
-#[tokio::test]
-async fn holds_when_prometheus_is_away_or_silent() {
-    let kubernetes = Kubernetes::start();
-    let prometheus = Prometheus::start();
-    prometheus.say_rate("20");
-    let first = Watcher::start(prometheus.address, kubernetes.address, &[]);
-    kubernetes.reaches(BURST).await;
-    drop(first);
-    let silent = Silent::start();
-    let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    for (prometheus, kind) in [(nobody, "unreachable"), (silent.address, "timeout")] {
-        let watcher = Watcher::start(prometheus, kubernetes.address, &["--home-below=15"]);
-        watcher.sees("readings", kind).await;
-        assert_eq!(kubernetes.virtual_service.weights(), BURST, "no answer is not zero");
-    }
-}
-
-#[tokio::test]
-async fn a_write_that_is_refused_is_made_good() {
-    let (prometheus, virtual_service) =
-        (Prometheus::start(), VirtualService::from_manifest().unwrap());
-    prometheus.say_rate("20");
-    // Reads as ever, and refuses every write until it is told otherwise.
-    let refusal = Arc::new(Mutex::new(Some(StatusCode::FORBIDDEN)));
-    let refuses = Arc::clone(&refusal);
-    let router = kubernetes::router(virtual_service.clone()).layer(from_fn(
-        move |request: Request, next: Next| {
-            let refusal = *refuses.lock().unwrap();
-            async move {
-                match refusal {
-                    Some(status) if request.method() == Method::PATCH => status.into_response(),
-                    _ => next.run(request).await,
-                }
-            }
-        },
-    ));
-    let (listener, address) = listener();
-    let _kubernetes = spawn(serve(listener, router, Shutdown::new()));
-    let watcher = Watcher::start(prometheus.address, address, &[]);
-    for status in [StatusCode::FORBIDDEN, StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY] {
-        *refusal.lock().unwrap() = Some(status);
-        watcher.sees("writes", "refused").await;
-        let (code, lacks) = watcher.get("/_healthz").await;
-        assert!(code == 503 && lacks.starts_with("writing the VirtualService: "), "{code} {lacks}");
-    }
-    prometheus.say(200, String::new());
-    watcher.sees("readings", "malformed").await;
-    assert_eq!(watcher.get("/_healthz").await.0, 503, "not knowing the rate mends nothing");
-    prometheus.say_rate("20");
-    *refusal.lock().unwrap() = None;
-    eventually("it is written", async || virtual_service.weights() == BURST).await;
-    eventually("it is ready", async || watcher.get("/_healthz").await.0 == 200).await;
-}
-
-#[tokio::test]
-async fn an_api_server_that_was_away_is_written_to_when_it_is_back() {
-    let prometheus = Prometheus::start();
-    let port = free_port();
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let watcher = Watcher::start(prometheus.address, address, &[]);
-    prometheus.say_rate("20");
-    watcher.sees("observations", "unreachable").await;
-    let kubernetes = Kubernetes::start_on(port, VirtualService::from_manifest().unwrap());
-    kubernetes.reaches(BURST).await;
 }
 
 #[tokio::test]
@@ -260,40 +45,173 @@ async fn a_restarted_watcher_goes_on_from_the_weights_in_force() {
     drop(first);
     prometheus.say_rate("12");
     let second = Watcher::start(prometheus.address, kubernetes.address, &[]);
-    second.sees("readings", "ok").await;
+    second.sees("query", "ok").await;
     assert_eq!(kubernetes.virtual_service.weights(), BURST);
     prometheus.say_rate("5");
-    kubernetes.reaches(PRIMARY).await;
+    kubernetes.reaches(HOME).await;
     assert_eq!(second.count("writes", "ok").await, 1);
 }
 
 #[tokio::test]
-async fn a_dry_run_writes_nothing() {
+async fn weights_that_somebody_has_applied_are_put_right_within_two_ticks() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say_rate("20");
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    kubernetes.reaches(BURST).await;
+    let ticks = watcher.count("query", "ok").await;
+    kubernetes.apply(HOME, "kubectl-client-side-apply");
+    kubernetes.reaches(BURST).await;
+    let ticks = watcher.count("query", "ok").await - ticks;
+    // One that was under way, two to see and write, one that ends the wait.
+    assert!(ticks <= 4, "{ticks} ticks");
+    let (_, metrics) = watcher.get("/metrics").await;
+    let line = "watcher_drift_total{manager=\"kubectl-client-side-apply\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test]
+async fn in_a_fight_it_backs_off() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say_rate("20");
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    for _ in 0..3 {
+        kubernetes.reaches(BURST).await;
+        kubernetes.apply(HOME, "argocd-controller");
+    }
+    eventually("it says so", async || watcher.status().await.reason == "Fight").await;
+    let status = watcher.status().await;
+    assert!(
+        status.text.contains("argocd-controller keeps changing the weights"),
+        "{}",
+        status.text
+    );
+    assert_eq!(kubernetes.virtual_service.weights(), HOME);
+    assert_eq!(watcher.count("writes", "ok").await, 3);
+}
+
+#[tokio::test]
+async fn two_watchers_do_not_fight() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    let watchers = [(); 2]
+        .map(|()| Watcher::start(prometheus.address, kubernetes.address, &["--window=500ms"]));
+    for (rate, weights) in [("20", BURST), ("5", HOME)] {
+        prometheus.say_rate(rate);
+        kubernetes.reaches(weights).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(kubernetes.virtual_service.weights(), weights);
+    }
+    let mut writes = 0;
+    for watcher in &watchers {
+        writes += watcher.count("writes", "ok").await;
+    }
+    assert!((2..=4).contains(&writes), "{writes} writes");
+}
+
+#[tokio::test]
+async fn a_dry_run_decides_and_writes_nothing() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say_rate("20");
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &["--dry-run"]);
+    eventually("it decides", async || watcher.status().await.reason == "RateHigh").await;
+    watcher.sees("query", "ok").await;
+    let status = watcher.status().await;
+    assert!(status.dry_run && status.decisions.iter().all(|it| it.outcome == "dry run"));
+    assert_eq!(kubernetes.virtual_service.weights(), HOME);
+    assert_eq!(watcher.get("/_healthz").await.0, 200);
+    assert_eq!(kubernetes.virtual_service.events().len(), 0);
+}
+
+#[tokio::test]
+async fn annotations_are_obeyed() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say_rate("20");
+    kubernetes.annotate(json!({"istiowatcher/pause": "true"}));
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    eventually("it is paused", async || watcher.status().await.reason == "Paused").await;
+    assert_eq!(kubernetes.virtual_service.weights(), HOME);
+    kubernetes.annotate(json!({}));
+    kubernetes.reaches(BURST).await;
+    kubernetes.annotate(json!({"istiowatcher/force": "primary"}));
+    kubernetes.reaches(HOME).await;
+    kubernetes.annotate(json!({"istiowatcher/hold-home": "true", "istiowatcher/force": "both"}));
+    kubernetes.reaches(BURST).await;
+    let (status, lacks) = watcher.get("/_healthz").await;
+    assert!(status == 503 && lacks.contains("istiowatcher/force: \"both\""), "{status} {lacks}");
+    prometheus.say_rate("5");
+    eventually("it is held", async || watcher.status().await.reason == "HomeHeld").await;
+    kubernetes.annotate(json!({}));
+    kubernetes.reaches(HOME).await;
+}
+
+#[tokio::test]
+async fn a_burst_that_fails_sends_traffic_home() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say_rate("20");
+    prometheus.say_clusters(&[("burst", "200", "20")]);
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    kubernetes.reaches(BURST).await;
+    prometheus.say_clusters(&[
+        ("burst", "200", "12"),
+        ("burst", "503", "6"),
+        ("unknown", "0", "2"),
+    ]);
+    kubernetes.reaches(HOME).await;
+    let status = watcher.status().await;
+    let record = status.decisions.iter().find(|it| it.reason == "BurstFails").unwrap();
+    assert!(record.text.starts_with("all home: 40 % of burst's requests fail"), "{}", record.text);
+    assert_eq!(status.seen.by_cluster, Some([0.0, 18.0, 2.0]));
+    eventually("it is tried", async || watcher.status().await.reason == "BurstTried").await;
+    assert_eq!(kubernetes.virtual_service.weights().burst, 10);
+}
+
+#[tokio::test]
+async fn spills_only_what_primary_cannot_carry() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    let arguments = ["--policy=spill", "--spill-window=1s", "--spill-step-every=1s"];
+    let _watcher = Watcher::start(prometheus.address, kubernetes.address, &arguments);
+    prometheus.say_rate("20");
+    eventually("some goes to burst", async || {
+        (26..40).contains(&kubernetes.virtual_service.weights().burst)
+    })
+    .await;
+    prometheus.say_rate("5");
+    eventually("it is home", async || kubernetes.virtual_service.weights().burst == 1).await;
+}
+
+#[tokio::test]
+async fn what_it_does_is_told_alike_everywhere() {
+    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
+    prometheus.say_rate("20");
+    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
+    kubernetes.reaches(BURST).await;
+    eventually("there is an Event", async || kubernetes.virtual_service.events().len() == 1).await;
+    let event = kubernetes.virtual_service.events().remove(0);
+    let status = watcher.status().await;
+    let record = status.decisions.iter().find(|it| it.outcome == "written").unwrap();
+    assert_eq!(event["reason"], record.reason);
+    assert!(event["note"].as_str().unwrap().starts_with(&record.text), "{event}");
+    assert_eq!(event["regarding"]["name"], "worker-virtual-service");
+    let (_, metrics) = watcher.get("/metrics").await;
+    assert!(metrics.contains("watcher_decisions_total{reason=\"RateHigh\"} 1"), "{metrics}");
+    // Again within six minutes: one Event with a count.
+    kubernetes.apply(HOME, "somebody");
+    eventually("it is counted", async || {
+        kubernetes.virtual_service.events()[0]["series"]["count"] == 2
+    })
+    .await;
+    assert_eq!(kubernetes.virtual_service.events().len(), 1);
+}
+
+#[tokio::test]
+async fn the_status_keeps_fifty_decisions() {
     let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
     let watcher = Watcher::start(prometheus.address, kubernetes.address, &["--dry-run"]);
-    prometheus.say_rate("20");
-    watcher.sees("readings", "ok").await;
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(kubernetes.virtual_service.weights(), PRIMARY);
-}
-
-#[tokio::test]
-async fn is_ready_before_the_first_request_has_been_counted() {
-    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
-    prometheus.say(200, vector(""));
-    let watcher = Watcher::start(prometheus.address, kubernetes.address, &[]);
-    watcher.sees("readings", "empty").await;
-    let (status, lacks) = watcher.get("/_healthz").await;
-    assert!(!lacks.contains("request rate"), "{status} {lacks}");
-}
-
-#[tokio::test]
-async fn an_object_that_is_not_there_is_named() {
-    let (prometheus, kubernetes) = (Prometheus::start(), Kubernetes::start());
-    prometheus.say_rate("20");
-    let watcher =
-        Watcher::start(prometheus.address, kubernetes.address, &["--virtual-service=other"]);
-    watcher.sees("observations", "refused").await;
-    let (status, lacks) = watcher.get("/_healthz").await;
-    assert!(status == 503 && lacks.contains("\"other\" not found"), "{status} {lacks}");
+    for round in 0..60 {
+        prometheus.say_rate(if round % 2 == 0 { "20" } else { "12" });
+        let reason = if round % 2 == 0 { "RateHigh" } else { "RateBetweenThresholds" };
+        eventually("it sees it", async || watcher.status().await.reason == reason).await;
+    }
+    let status = watcher.status().await;
+    assert_eq!(status.decisions.len(), WatcherStatus::MAX_DECISIONS);
+    assert!(status.decisions.is_sorted_by_key(|it| it.at));
 }

@@ -4,7 +4,7 @@ use contract::Cluster;
 use json_patch::jsonptr::PointerBuf;
 use serde::Deserialize;
 
-use crate::decide::Weights;
+use crate::weights::Weights;
 
 /// Where in the object the weights are.
 #[derive(Debug, PartialEq, Eq)]

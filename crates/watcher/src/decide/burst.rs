@@ -1,0 +1,122 @@
+//! Whether burst can be trusted with traffic.
+
+use std::time::Duration;
+
+use contract::Cluster;
+
+use super::{Clusters, Flow, Wish};
+use crate::{config::GuardSettings, reason::Reason, weights::Weights};
+
+/// How many requests burst must have been asked in a window to be judged by them.
+const MIN_REQUESTS: f64 = 5.0;
+
+/// How many times as long as at first burst is left alone at the most.
+const MAX_REST: u32 = 10;
+
+/// A burst that fails gets no traffic for a while, then a little, and when that goes well, what it is due.
+#[derive(Debug)]
+pub(super) struct Trust {
+    settings: GuardSettings,
+    /// Over how long failures are averaged.
+    window: Duration,
+    state: State,
+    /// How often it has failed in a row.
+    failures: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Trusted,
+    /// It is left alone.
+    Resting {
+        from: Duration,
+        until: Duration,
+        share: f64,
+    },
+    /// It is tried with a little.
+    Tried {
+        since: Duration,
+    },
+}
+
+impl Trust {
+    pub(super) fn new(settings: GuardSettings, window: Duration) -> Self {
+        Self { settings, window, state: State::Trusted, failures: 0 }
+    }
+
+    /// Takes what is known of burst's answers.
+    pub(super) fn note(&mut self, now: Duration, burst: Flow) {
+        let asked = burst.rate * self.window.as_secs_f64();
+        if asked < MIN_REQUESTS {
+            return;
+        }
+        let share = burst.failing / burst.rate;
+        let fails = self.settings.burst_errors <= share;
+        match self.state {
+            // What is counted of a burst at rest is from before.
+            State::Resting { .. } => {}
+            State::Trusted | State::Tried { .. } if fails => {
+                let times = 2_u32.saturating_pow(self.failures).min(MAX_REST);
+                self.failures += 1;
+                let until = now + self.settings.burst_rest * times;
+                self.state = State::Resting { from: now, until, share };
+            }
+            State::Tried { since } if since + self.window <= now => {
+                self.state = State::Trusted;
+                self.failures = 0;
+            }
+            State::Trusted | State::Tried { .. } => {}
+        }
+    }
+
+    /// What may become of a wish.
+    pub(super) fn limit(&mut self, now: Duration, wish: Wish) -> Wish {
+        let wants_burst = 0 < wish.weights.burst;
+        match self.state {
+            State::Resting { from, until, share } if now < until => {
+                let left = until.saturating_sub(now);
+                let reason = if from == now {
+                    Reason::BurstFails { share, rest: left }
+                } else {
+                    Reason::BurstRests { left }
+                };
+                match wants_burst {
+                    true => Wish { weights: Weights::all_to(Cluster::Primary), reason },
+                    false => wish,
+                }
+            }
+            State::Trusted => wish,
+            State::Resting { .. } | State::Tried { .. } if !wants_burst => {
+                // Load has fallen: it is tried when it is needed.
+                self.state = State::Resting { from: now, until: now, share: 0.0 };
+                wish
+            }
+            State::Resting { .. } => {
+                self.state = State::Tried { since: now };
+                self.try_with(wish)
+            }
+            State::Tried { .. } => self.try_with(wish),
+        }
+    }
+
+    fn try_with(&self, wish: Wish) -> Wish {
+        let trial = Weights::with_burst(self.settings.burst_trial);
+        if wish.weights.burst_share() <= trial.burst_share() {
+            return wish;
+        }
+        Wish { weights: trial, reason: Reason::BurstTried { burst: trial.burst } }
+    }
+}
+
+/// What of the requests was burst's: those that are known to be, and of those that are counted for no cluster as many as
+/// burst lacks of its share.
+pub(super) fn flow_to_burst(clusters: &Clusters, in_force: Weights) -> Flow {
+    let Clusters { primary, burst, elsewhere } = clusters;
+    if elsewhere.rate <= 0.0 {
+        return *burst;
+    }
+    let due = in_force.burst_share() * (primary.rate + burst.rate + elsewhere.rate);
+    let lacking = (due - burst.rate).clamp(0.0, elsewhere.rate);
+    let failing = elsewhere.failing * (lacking / elsewhere.rate);
+    Flow { rate: burst.rate + lacking, failing: burst.failing + failing }
+}

@@ -1,0 +1,344 @@
+//! The rules and their guards, in tables; what always holds, by random histories.
+
+use chassis::settings::from_arguments;
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Config;
+
+const HOME: Weights = Weights::all_to(Cluster::Primary);
+const BURST: Weights = Weights::all_to(Cluster::Burst);
+const EVEN: Weights = Weights { primary: 50, burst: 50 };
+
+/// A decider that is looked after second by second.
+struct Played {
+    decider: Decider,
+    now: u64,
+    in_force: Weights,
+    orders: Orders,
+    changed_by: Option<String>,
+    clusters: Option<Clusters>,
+}
+
+impl Played {
+    fn new(arguments: &[&str], in_force: Weights) -> Self {
+        let policy = from_arguments::<Config>(arguments).unwrap().policy;
+        let decider = Decider::new(policy, Duration::ZERO);
+        let orders = Orders::default();
+        Self { decider, now: 0, in_force, orders, changed_by: None, clusters: None }
+    }
+
+    /// A second with this rate; the decision is carried out.
+    fn second(&mut self, rate: Result<f64, &'static str>) -> Decision {
+        self.now += 1;
+        let now = Duration::from_secs(self.now);
+        self.decider.note(now, &Reading { rate, clusters: self.clusters });
+        let (orders, changed_by) = (self.orders, self.changed_by.take());
+        let seen = InForce { weights: self.in_force, orders, changed_by };
+        let decision = self.decider.decide(now, &seen);
+        if decision.is_write {
+            self.decider.wrote(now);
+            self.in_force = decision.weights;
+        }
+        decision
+    }
+
+    /// So many seconds with this rate; returns the last decision.
+    fn seconds(&mut self, seconds: u64, rate: Result<f64, &'static str>) -> Decision {
+        (0..seconds).map(|_| self.second(rate)).last().unwrap()
+    }
+
+    #[track_caller]
+    fn expect(&mut self, seconds: u64, rate: f64, reason: &str, in_force: Weights) {
+        let decision = self.seconds(seconds, Ok(rate));
+        assert_eq!((decision.reason.name(), self.in_force), (reason, in_force), "{}", self.now);
+    }
+}
+
+const SPILL: [&str; 1] = ["--policy=spill"];
+
+fn spilt(burst: u32) -> Weights {
+    Weights::with_burst(burst)
+}
+
+#[test]
+fn the_codelabs_rule() {
+    let check = |in_force, rate, reason, expected| {
+        // Long known, so that only the rule counts.
+        let mut played = Played::new(&["--home-hold=0s", "--window=1s"], in_force);
+        played.seconds(2, Err("timeout"));
+        played.orders.pause = true;
+        played.seconds(3, Ok(rate));
+        played.orders.pause = false;
+        played.expect(1, rate, reason, expected);
+    };
+    check(HOME, 15.1, "RateHigh", BURST);
+    check(HOME, 15.0, "RateBetweenThresholds", HOME);
+    check(HOME, 9.9, "Settled", HOME);
+    check(BURST, 15.1, "Settled", BURST);
+    check(BURST, 10.0, "RateBetweenThresholds", BURST);
+    check(BURST, 9.9, "RateLow", HOME);
+    check(BURST, 0.0, "RateLow", HOME);
+    check(Weights { primary: 0, burst: 1 }, 20.0, "Settled", Weights { primary: 0, burst: 1 });
+    check(EVEN, 12.0, "RateBetweenThresholds", EVEN);
+    check(EVEN, 20.0, "RateHigh", BURST);
+    check(EVEN, 5.0, "RateLow", HOME);
+}
+
+#[test]
+fn comes_home_only_when_the_rate_has_been_low_for_long_enough() {
+    let mut played = Played::new(&[], BURST);
+    played.expect(40, 20.0, "Settled", BURST);
+    played.expect(10, 5.0, "RateLowNotForLong", BURST);
+    played.expect(1, 12.0, "RateBetweenThresholds", BURST);
+    played.expect(10, 5.0, "RateLowNotForLong", BURST);
+    played.expect(1, 5.0, "RateLow", HOME);
+    played.expect(1, 20.0, "RateHigh", BURST);
+}
+
+#[test]
+fn an_unknown_rate_holds_and_an_outage_is_followed_by_a_full_window() {
+    let mut played = Played::new(&[], BURST);
+    played.seconds(40, Ok(20.0));
+    let held = played.seconds(120, Err("empty"));
+    assert_eq!(held.reason, Reason::Unknown { kind: "empty", since: Duration::from_secs(119) });
+    assert_eq!(played.in_force, BURST);
+    played.expect(10, 5.0, "RateLowNotForLong", BURST);
+    played.expect(20, 5.0, "Recovering", BURST);
+    played.expect(1, 5.0, "RateLow", HOME);
+    // To burst it does not wait.
+    played.seconds(120, Err("stale"));
+    played.expect(1, 20.0, "RateHigh", BURST);
+}
+
+#[test]
+fn after_a_long_outage_traffic_goes_where_it_is_configured_to() {
+    for (fallback, from, to) in
+        [("hold", BURST, BURST), ("home", BURST, HOME), ("burst", HOME, BURST)]
+    {
+        let argument = format!("--fallback={fallback}");
+        let mut played = Played::new(&[&argument, "--fallback-after=60s"], from);
+        played.seconds(59, Err("http"));
+        assert_eq!(played.in_force, from, "{fallback}");
+        played.seconds(5, Err("http"));
+        assert_eq!(played.in_force, to, "{fallback}");
+    }
+}
+
+#[test]
+fn a_burst_that_fails_is_left_alone_and_tried_again_gently() {
+    let flow = |rate, failing| Flow { rate, failing };
+    let fails = Clusters { burst: flow(20.0, 5.0), ..Clusters::default() };
+    let answers = Clusters { burst: flow(20.0, 0.0), ..Clusters::default() };
+    let mut played = Played::new(&[], HOME);
+    played.clusters = Some(answers);
+    played.expect(40, 20.0, "Settled", BURST);
+    played.clusters = Some(fails);
+    played.expect(1, 20.0, "BurstFails", HOME);
+    played.expect(59, 20.0, "BurstRests", HOME);
+    played.expect(1, 20.0, "BurstTried", spilt(10));
+    played.expect(1, 20.0, "BurstFails", HOME);
+    // Twice as long.
+    played.expect(119, 20.0, "BurstRests", HOME);
+    played.clusters = Some(answers);
+    played.expect(1, 20.0, "BurstTried", spilt(10));
+    played.expect(29, 20.0, "BurstTried", spilt(10));
+    played.expect(1, 20.0, "RateHigh", BURST);
+    // What it did before is forgotten.
+    played.clusters = Some(fails);
+    played.expect(1, 20.0, "BurstFails", HOME);
+    played.expect(59, 20.0, "BurstRests", HOME);
+    played.expect(1, 20.0, "BurstTried", spilt(10));
+}
+
+#[test]
+fn a_burst_at_rest_is_tried_only_when_it_is_needed() {
+    let mut played = Played::new(&[], BURST);
+    let fails = Flow { rate: 20.0, failing: 20.0 };
+    played.clusters = Some(Clusters { burst: fails, ..Clusters::default() });
+    played.expect(1, 20.0, "BurstFails", HOME);
+    played.clusters = None;
+    played.expect(600, 5.0, "Settled", HOME);
+    played.expect(1, 20.0, "BurstTried", spilt(10));
+}
+
+#[test]
+fn few_requests_judge_nobody_and_what_is_counted_nowhere_is_shared_out() {
+    let flow = |rate, failing| Flow { rate, failing };
+    let check = |clusters, in_force, expected: f64| {
+        let clusters: Clusters = clusters;
+        let failing = clusters.burst_failing(in_force).unwrap_or(0.0);
+        assert!((failing - expected).abs() < 1e-9, "{failing} instead of {expected}");
+    };
+    let elsewhere = Clusters { elsewhere: flow(20.0, 20.0), ..Clusters::default() };
+    check(elsewhere, BURST, 1.0);
+    check(elsewhere, HOME, 0.0);
+    // Primary has no workers, burst's answer: nothing of that is burst's.
+    let primary_gone =
+        Clusters { burst: flow(5.0, 0.0), elsewhere: flow(15.0, 15.0), ..Clusters::default() };
+    check(primary_gone, spilt(25), 0.0);
+    let burst_gone =
+        Clusters { primary: flow(15.0, 0.0), elsewhere: flow(5.0, 5.0), ..Clusters::default() };
+    check(burst_gone, spilt(25), 1.0);
+
+    let mut played = Played::new(&[], BURST);
+    played.clusters = Some(Clusters { burst: flow(0.1, 0.1), ..Clusters::default() });
+    played.expect(1, 20.0, "Settled", BURST);
+}
+
+#[test]
+fn orders_come_first() {
+    let mut played = Played::new(&[], HOME);
+    played.orders.pause = true;
+    played.expect(1, 20.0, "Paused", HOME);
+    played.orders = Orders { force: Some(Cluster::Burst), ..Orders::default() };
+    played.expect(1, 5.0, "Forced", BURST);
+    played.expect(60, 5.0, "Forced", BURST);
+    played.orders = Orders { hold_home: true, ..Orders::default() };
+    played.expect(60, 5.0, "HomeHeld", BURST);
+    played.orders = Orders::default();
+    played.expect(1, 5.0, "RateLow", HOME);
+    played.orders = Orders { hold_home: true, ..Orders::default() };
+    played.expect(1, 20.0, "RateHigh", BURST);
+}
+
+#[test]
+fn in_a_fight_it_backs_off_and_says_with_whom() {
+    let mut played = Played::new(&[], HOME);
+    played.expect(5, 20.0, "Settled", BURST);
+    for round in 0..3 {
+        played.in_force = HOME;
+        played.changed_by = Some("argocd-controller".to_owned());
+        let reason = if round < 2 { "RateHigh" } else { "Fight" };
+        let expected = if round < 2 { BURST } else { HOME };
+        played.expect(1, 20.0, reason, expected);
+    }
+    let decision = played.seconds(299, Ok(20.0));
+    assert_eq!(decision.reason.detail(), "argocd-controller");
+    assert!(!decision.is_write && decision.weights == BURST, "it says what should be");
+    played.expect(1, 20.0, "RateHigh", BURST);
+}
+
+#[test]
+fn a_change_by_somebody_else_that_is_right_is_no_fight() {
+    let mut played = Played::new(&[], HOME);
+    for _ in 0..10 {
+        played.in_force = BURST;
+        played.changed_by = Some("another istiowatcher".to_owned());
+        played.expect(1, 20.0, "Settled", BURST);
+    }
+}
+
+#[test]
+fn spill_keeps_primary_just_full() {
+    let mut played = Played::new(&SPILL, HOME);
+    played.expect(1, 8.0, "Probe", spilt(1));
+    played.expect(60, 14.0, "Settled", spilt(1));
+    // 1 - 0.98 * 15 / 20 = 26.5 %, and some more for a rate that may still be rising.
+    played.expect(60, 20.0, "Settled", spilt(34));
+    played.expect(60, 40.0, "Settled", spilt(69));
+    // A minute of less before it comes home, in steps.
+    played.expect(59, 20.0, "Settled", spilt(69));
+    played.expect(10, 20.0, "Settled", spilt(29));
+    // 27 would do, which is within the dead band.
+    played.expect(60, 20.0, "Settled", spilt(29));
+    played.expect(59, 8.0, "Settled", spilt(29));
+    played.expect(30, 8.0, "Settled", spilt(1));
+}
+
+#[test]
+fn spill_comes_home_ever_later_when_it_does_so_in_vain() {
+    let home_after = |arguments: &[&str]| {
+        let mut played = Played::new(&[&SPILL, arguments].concat(), spilt(1));
+        let mut times = Vec::new();
+        for _ in 0..3 {
+            played.seconds(60, Ok(20.0));
+            let start = played.now;
+            while played.in_force != spilt(1) {
+                played.second(Ok(8.0));
+            }
+            times.push((played.now - start) / 60);
+        }
+        times
+    };
+    assert_eq!(home_after(&[]), [1, 8, 50]);
+    assert_eq!(home_after(&["--spill-flap-budget=60"]), [1, 1, 1]);
+}
+
+fn any_rate() -> impl Strategy<Value = Result<f64, &'static str>> {
+    prop_oneof![
+        8 => (0.0..60.0).prop_map(Ok),
+        1 => Just(Ok(0.0)),
+        1 => Just(Ok(f64::MAX)),
+        1 => Just(Ok(f64::MIN_POSITIVE)),
+        2 => Just(Err("timeout")),
+    ]
+}
+
+fn any_clusters() -> impl Strategy<Value = Option<Clusters>> {
+    let flow =
+        || (0.0..30.0, 0.0..=1.0).prop_map(|(rate, part)| Flow { rate, failing: rate * part });
+    let all = (flow(), flow(), flow());
+    proptest::option::weighted(
+        0.3,
+        all.prop_map(|(primary, burst, elsewhere)| Clusters { primary, burst, elsewhere }),
+    )
+}
+
+fn any_arguments() -> impl Strategy<Value = Vec<&'static str>> {
+    let policy = prop_oneof![Just("--policy=threshold"), Just("--policy=spill")];
+    let writes = prop_oneof![Just("--writes-per-minute=20"), Just("--writes-per-minute=2")];
+    (policy, writes).prop_map(|(policy, writes)| vec![policy, writes, "--spill-window=5s"])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn weights_add_up_writes_are_limited_and_the_unknown_holds(
+        arguments in any_arguments(),
+        seconds in prop::collection::vec((any_rate(), any_clusters(), 0..=100_u32, 0..20_u8), 1..200),
+    ) {
+        let mut played = Played::new(&arguments, HOME);
+        let limit = if arguments[1].ends_with("20") { 20 } else { 2 };
+        let mut writes = Vec::new();
+        for (rate, clusters, foreign, chance) in seconds {
+            if chance == 0 {
+                played.in_force = spilt(foreign);
+                played.changed_by = Some("somebody".to_owned());
+            }
+            played.clusters = clusters;
+            let before = played.in_force;
+            let decision = played.second(rate);
+            let Weights { primary, burst } = decision.weights;
+            prop_assert_eq!(primary + burst, 100);
+            if decision.is_write {
+                prop_assert!(!decision.weights.divide_like(before));
+                writes.push(played.now);
+                let of_minute = writes.iter().filter(|at| played.now < **at + 60).count();
+                prop_assert!(of_minute <= limit, "{} writes in a minute", of_minute);
+            }
+            if rate.is_err() && decision.is_write {
+                prop_assert!(burst <= before.burst, "the unknown may only go home: {}", decision.reason);
+            }
+        }
+    }
+
+    #[test]
+    fn more_load_never_sends_less_to_burst(
+        arguments in any_arguments(),
+        history in prop::collection::vec(0.0..60.0_f64, 0..120),
+        rates in (0.0..60.0_f64, 0.0..60.0_f64),
+        in_force in 0..=100_u32,
+    ) {
+        let decide = |rate: f64| {
+            let mut played = Played::new(&arguments, spilt(in_force));
+            for rate in &history {
+                played.second(Ok(*rate));
+            }
+            played.second(Ok(rate)).weights.burst
+        };
+        let (low, high) = (rates.0.min(rates.1), rates.0.max(rates.1));
+        prop_assert!(decide(low) <= decide(high));
+    }
+}

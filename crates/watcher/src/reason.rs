@@ -1,0 +1,283 @@
+//! Why the weights are, or should be, what they are: as data, so that the log, the Event, the metric, the
+//! status and `explain` say the same.
+
+use std::{fmt, time::Duration};
+
+use contract::Cluster;
+
+/// Why a decision is as it is. Rates are in requests per second, shares from 0 to 1, weights in percent to
+/// burst, times rounded to a tenth of a second when shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// The weights are what the rate asks for.
+    Settled {
+        /// The rate.
+        rate: f64,
+    },
+    /// Threshold: the rate is above the upper threshold.
+    High {
+        /// The rate.
+        rate: f64,
+        /// `BURST_ABOVE`.
+        above: f64,
+    },
+    /// Threshold: the rate has been below the lower threshold for long enough.
+    Low {
+        /// The rate.
+        rate: f64,
+        /// `HOME_BELOW`.
+        below: f64,
+        /// `HOME_HOLD`.
+        hold: Duration,
+    },
+    /// Threshold: the rate is low, but not yet for long enough.
+    LowNotForLong {
+        /// The rate.
+        rate: f64,
+        /// `HOME_BELOW`.
+        below: f64,
+        /// What is left of `HOME_HOLD`.
+        left: Duration,
+    },
+    /// Threshold: the rate is between the thresholds.
+    Between {
+        /// The rate.
+        rate: f64,
+        /// `HOME_BELOW`.
+        below: f64,
+        /// `BURST_ABOVE`.
+        above: f64,
+    },
+    /// Spill: primary is asked for more than it carries.
+    Overflow {
+        /// The rate that was reckoned with.
+        rate: f64,
+        /// `CAPACITY`.
+        capacity: f64,
+        /// What goes to burst, in percent.
+        burst: u32,
+    },
+    /// Spill: primary could carry more than it is given.
+    Spare {
+        /// The rate that was reckoned with.
+        rate: f64,
+        /// What goes to burst, in percent.
+        burst: u32,
+        /// No more was needed for this long.
+        window: Duration,
+    },
+    /// Spill: burst is kept warm.
+    Probe {
+        /// What goes to burst, in percent.
+        burst: u32,
+    },
+    /// The rate is not known, and no answer is not zero.
+    Unknown {
+        /// The kind of gap, as metrics name it.
+        kind: &'static str,
+        /// For how long.
+        since: Duration,
+    },
+    /// The rate has not been known for so long that `FALLBACK` says where to go.
+    Fallback {
+        /// The kind of gap.
+        kind: &'static str,
+        /// For how long.
+        since: Duration,
+        /// Where traffic goes.
+        to: Cluster,
+    },
+    /// The rate has been known again for less than its window: it may be too low.
+    Recovering {
+        /// What is left of the window.
+        left: Duration,
+    },
+    /// Burst answers errors, or nothing.
+    BurstFails {
+        /// The share of its requests that fail.
+        share: f64,
+        /// For how long it is left alone.
+        rest: Duration,
+    },
+    /// Burst has failed, and is left alone.
+    BurstRests {
+        /// For how much longer.
+        left: Duration,
+    },
+    /// Burst has failed, and is tried again.
+    BurstTried {
+        /// With how much, in percent.
+        burst: u32,
+    },
+    /// The object's annotation says that nothing is to be written.
+    Paused,
+    /// The object's annotation says where traffic goes.
+    Forced {
+        /// Where.
+        to: Cluster,
+    },
+    /// The object's annotation says that traffic is not to come home.
+    HomeHeld,
+    /// The weights have been written as often as they may be.
+    WriteLimit {
+        /// `WRITES_PER_MINUTE`.
+        per_minute: u32,
+    },
+    /// Somebody else keeps changing the weights: the next write waits.
+    Fight {
+        /// Who, by `managedFields`.
+        manager: String,
+        /// How long it waits.
+        left: Duration,
+    },
+}
+
+impl Reason {
+    /// Its name, as metrics, the status and Events have it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Settled { .. } => "Settled",
+            Self::High { .. } => "RateHigh",
+            Self::Low { .. } => "RateLow",
+            Self::LowNotForLong { .. } => "RateLowNotForLong",
+            Self::Between { .. } => "RateBetweenThresholds",
+            Self::Overflow { .. } => "Overflow",
+            Self::Spare { .. } => "SpareCapacity",
+            Self::Probe { .. } => "Probe",
+            Self::Unknown { .. } => "RateUnknown",
+            Self::Fallback { .. } => "Fallback",
+            Self::Recovering { .. } => "Recovering",
+            Self::BurstFails { .. } => "BurstFails",
+            Self::BurstRests { .. } => "BurstRests",
+            Self::BurstTried { .. } => "BurstTried",
+            Self::Paused => "Paused",
+            Self::Forced { .. } => "Forced",
+            Self::HomeHeld => "HomeHeld",
+            Self::WriteLimit { .. } => "WriteLimit",
+            Self::Fight { .. } => "Fight",
+        }
+    }
+
+    /// What sets two of one name apart, beside numbers that change by the second.
+    pub(crate) fn detail(&self) -> &str {
+        match self {
+            Self::Unknown { kind, .. } | Self::Fallback { kind, .. } => kind,
+            Self::Forced { to } => to.name(),
+            Self::Fight { manager, .. } => manager,
+            _ => "",
+        }
+    }
+
+    /// Whether it keeps weights that the rate does not ask for.
+    #[must_use]
+    pub const fn is_hold(&self) -> bool {
+        matches!(
+            self,
+            Self::LowNotForLong { .. }
+                | Self::Unknown { .. }
+                | Self::Recovering { .. }
+                | Self::Paused
+                | Self::HomeHeld
+                | Self::WriteLimit { .. }
+                | Self::Fight { .. }
+        )
+    }
+
+    /// Whether somebody should see to it.
+    #[must_use]
+    pub const fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::Unknown { .. }
+                | Self::Fallback { .. }
+                | Self::BurstFails { .. }
+                | Self::BurstRests { .. }
+                | Self::Fight { .. }
+        )
+    }
+}
+
+/// A time as it is said: to a tenth of a second below ten seconds, else to a second.
+pub(crate) struct Said(pub(crate) Duration);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 10.0 { write!(f, "{seconds:.1} s") } else { write!(f, "{seconds:.0} s") }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settled { rate } => write!(f, "traffic is where {rate:.1}/s asks for it"),
+            Self::High { rate, above } => {
+                write!(f, "all to burst: {rate:.1}/s is above {above}/s")
+            }
+            Self::Low { rate, below, hold } => {
+                write!(f, "all home: {rate:.1}/s, below {below}/s for {}", Said(*hold))
+            }
+            Self::LowNotForLong { rate, below, left } => write!(
+                f,
+                "holding: {rate:.1}/s is below {below}/s, but must be for another {}",
+                Said(*left)
+            ),
+            Self::Between { rate, below, above } => {
+                write!(f, "holding: {rate:.1}/s is between {below}/s and {above}/s")
+            }
+            Self::Overflow { rate, capacity, burst } => write!(
+                f,
+                "{burst} % to burst: of {rate:.1}/s, primary is to carry no more than {capacity}/s"
+            ),
+            Self::Spare { rate, burst, window } => write!(
+                f,
+                "{burst} % to burst: for {}, no more than {rate:.1}/s was to be carried",
+                Said(*window)
+            ),
+            Self::Probe { burst } => write!(f, "{burst} % to burst, to keep it warm and proven"),
+            Self::Unknown { kind, since } => {
+                write!(f, "holding: the rate has not been known for {} ({kind})", Said(*since))
+            }
+            Self::Fallback { kind, since, to } => write!(
+                f,
+                "all to {to}, which is FALLBACK: the rate has not been known for {} ({kind})",
+                Said(*since)
+            ),
+            Self::Recovering { left } => write!(
+                f,
+                "holding: the rate was unknown, and is not to be trusted for another {}",
+                Said(*left)
+            ),
+            Self::BurstFails { share, rest } => write!(
+                f,
+                "all home: {:.0} % of burst's requests fail; it is left alone for {}",
+                share * 100.0,
+                Said(*rest)
+            ),
+            Self::BurstRests { left } => {
+                write!(
+                    f,
+                    "all home: burst has failed, and is left alone for another {}",
+                    Said(*left)
+                )
+            }
+            Self::BurstTried { burst } => {
+                write!(f, "{burst} % to burst, to try it: it has failed before")
+            }
+            Self::Paused => f.write_str("holding: the annotation istiowatcher/pause says so"),
+            Self::Forced { to } => {
+                write!(f, "all to {to}: the annotation istiowatcher/force says so")
+            }
+            Self::HomeHeld => f.write_str("holding: the annotation istiowatcher/hold-home says so"),
+            Self::WriteLimit { per_minute } => {
+                write!(f, "holding: {per_minute} writes within a minute is the limit")
+            }
+            Self::Fight { manager, left } => write!(
+                f,
+                "holding: {manager} keeps changing the weights; they are left alone for {}",
+                Said(*left)
+            ),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! How traffic is divided between the clusters.
+
+use std::fmt;
+
+use contract::Cluster;
+
+/// The weights of the two routes. They are relative: only their ratio matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// Of the subset `primary`.
+    pub primary: u32,
+    /// Of the subset `burst`.
+    pub burst: u32,
+}
+
+impl Weights {
+    /// All traffic to one cluster.
+    #[must_use]
+    pub const fn all_to(cluster: Cluster) -> Self {
+        match cluster {
+            Cluster::Primary => Self::with_burst(0),
+            Cluster::Burst => Self::with_burst(100),
+        }
+    }
+
+    /// So many percent to burst, the rest to primary; more than 100 is 100.
+    #[must_use]
+    pub const fn with_burst(percent: u32) -> Self {
+        let burst = if percent < 100 { percent } else { 100 };
+        Self { primary: 100 - burst, burst }
+    }
+
+    /// The weight of one cluster.
+    #[must_use]
+    pub const fn of(self, cluster: Cluster) -> u32 {
+        match cluster {
+            Cluster::Primary => self.primary,
+            Cluster::Burst => self.burst,
+        }
+    }
+
+    /// The share of the traffic that goes to burst, 0 to 1; 0 if both weights are.
+    #[must_use]
+    pub fn burst_share(self) -> f64 {
+        let sum = f64::from(self.primary) + f64::from(self.burst);
+        if sum == 0.0 { 0.0 } else { f64::from(self.burst) / sum }
+    }
+
+    /// Whether the two divide traffic alike, in whatever numbers that is said.
+    #[must_use]
+    pub fn divide_like(self, other: Self) -> bool {
+        let (a, b) = (self, other);
+        u64::from(a.primary) * u64::from(b.burst) == u64::from(b.primary) * u64::from(a.burst)
+            && a.is_nothing() == b.is_nothing()
+    }
+
+    fn is_nothing(self) -> bool {
+        self.primary == 0 && self.burst == 0
+    }
+
+    /// Whether all traffic goes to this cluster.
+    #[must_use]
+    pub fn are_all_to(self, cluster: Cluster) -> bool {
+        self.divide_like(Self::all_to(cluster))
+    }
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "primary {}, burst {}", self.primary, self.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_ratio_matters() {
+        let weights = |primary, burst| Weights { primary, burst };
+        assert!(weights(1, 3).divide_like(weights(25, 75)));
+        assert!(!weights(1, 3).divide_like(weights(3, 1)));
+        assert!(weights(0, 7).are_all_to(Cluster::Burst));
+        assert!(!weights(0, 0).are_all_to(Cluster::Primary), "none is not all");
+        assert!(!weights(0, 0).are_all_to(Cluster::Burst));
+        assert!(weights(u32::MAX - 1, 1).burst_share() > 0.0);
+    }
+
+    #[test]
+    fn percentages_add_up() {
+        for percent in [0, 1, 33, 100, 101, u32::MAX] {
+            let weights = Weights::with_burst(percent);
+            assert_eq!(weights.primary + weights.burst, 100);
+        }
+        assert_eq!(Weights::with_burst(33).burst_share(), 0.33);
+    }
+}
