@@ -151,3 +151,73 @@ impl PolicySettings {
         self.guards.check(self.query.clusters_window())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::settings::from_arguments;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &[&str], expected: &str) {
+        let line = from_arguments::<Config>(arguments).unwrap_err();
+        assert!(line.contains(expected), "{line} does not say {expected:?}");
+    }
+
+    #[test]
+    fn wrong_settings_name_their_variable_and_what_is_accepted() {
+        check(&["--prometheus-url=prometheus:9090"], "PROMETHEUS_URL: its value");
+        check(&["--query= "], "QUERY: \" \"");
+        check(&["--interval=1ms"], "INTERVAL: \"1ms\" is not accepted; accepted: 100ms to 1h");
+        check(&["--home-hold=2h"], "HOME_HOLD: \"2h\"");
+        check(&["--burst-above=NaN"], "BURST_ABOVE: \"NaN\" is not accepted; accepted: a number");
+        check(&["--burst-above=inf"], "BURST_ABOVE: \"inf\"");
+        check(&["--home-below=-1"], "HOME_BELOW: \"-1\"");
+        check(&["--home-below=16"], "HOME_BELOW: 16 is not accepted; accepted: up to BURST_ABOVE");
+        check(&["--virtual-service=Worker"], "VIRTUAL_SERVICE: \"Worker\"");
+        check(&["--dry-run=perhaps"], "DRY_RUN: \"perhaps\"");
+        check(&["--policy=both"], "POLICY: \"both\" is not accepted; accepted: threshold, spill");
+        check(&["--capacity=0"], "CAPACITY: \"0\" is not accepted; accepted: a number, 0.001 to");
+        check(
+            &["--spill-headroom=2"],
+            "SPILL_HEADROOM: \"2\" is not accepted; accepted: a number, 0.5 to 1",
+        );
+        check(
+            &["--spill-probe=51"],
+            "SPILL_PROBE: \"51\" is not accepted; accepted: a whole number, 0 to 50",
+        );
+        check(&["--spill-probe=20", "--spill-max=10"], "SPILL_PROBE: 20 is not accepted");
+        check(&["--spill-window=0s"], "SPILL_WINDOW: \"0s\" is not accepted; accepted: 1s to 1h");
+        check(
+            &["--fallback=away"],
+            "FALLBACK: \"away\" is not accepted; accepted: hold, home, burst",
+        );
+        check(&["--burst-errors=0"], "BURST_ERRORS: \"0\"");
+        check(&["--burst-rest=20s"], "BURST_REST: 20s is not accepted; accepted: the window of");
+        check(&["--writes-per-minute=0"], "WRITES_PER_MINUTE: \"0\"");
+        check(&["watch"], "\"watch\" is not accepted; accepted: run, explain");
+    }
+
+    #[test]
+    fn defaults_are_the_codelabs_rule() {
+        let policy = from_arguments::<Config>(&[]).unwrap().policy;
+        assert_eq!(policy.policy, PolicyKind::Threshold);
+        assert_eq!((policy.threshold.burst_above, policy.threshold.home_below), (15.0, 10.0));
+        assert_eq!(policy.interval, Duration::from_secs(1));
+        assert!(policy.query.query.contains("reporter=\"source\""));
+        assert_eq!(policy.query.window(), Duration::from_secs(30));
+        assert_eq!(policy.query.stale_after(), Duration::from_secs(15));
+        assert!(policy.timeout() < policy.interval && !policy.dry_run);
+    }
+
+    #[test]
+    fn spill_asks_over_a_shorter_time_unless_it_is_told_what_to_ask() {
+        let window = |arguments: &[&str]| {
+            from_arguments::<Config>(arguments).unwrap().policy.query.window().as_secs()
+        };
+        assert_eq!(window(&["--policy=spill"]), 15);
+        assert_eq!(window(&["--policy=spill", "--query=sum(rate(a[1m]))"]), 60);
+        assert_eq!(window(&["--query=a"]), 30);
+        assert_eq!(window(&["--query=rate(a[1m]) / rate(b[2m])", "--window=10s"]), 10);
+    }
+}

@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::settings::from_arguments;
 use contract::Cluster;
-use local::closed_loop::{Fault, Outcome, Rule, Scenario, play};
+use local::closed_loop::{self, Fault, Medians, Outcome, Rule, Scenario, play};
 use watcher::{PolicySettings, weights::Weights};
 
 const HOME: Weights = Weights::all_to(Cluster::Primary);
 const BURST: Weights = Weights::all_to(Cluster::Burst);
-const SEEDS: u64 = 20;
 
 fn settings(arguments: &[&str]) -> PolicySettings {
     from_arguments::<watcher::Config>(arguments).unwrap().policy
@@ -21,27 +20,6 @@ fn seconds(seconds: u64) -> Duration {
 
 fn watched(settings: &PolicySettings, scenario: Scenario) -> Outcome {
     play(scenario, Rule::watcher(settings))
-}
-
-/// Plays a random load with each seed, and a phase of the scrapes with each; medians of overload in seconds, share of burst
-/// and reversals.
-fn medians(scenario: &Scenario, rule: impl Fn() -> Rule) -> (f64, f64, f64) {
-    let outcomes: Vec<_> = (0..SEEDS)
-        .map(|seed| {
-            let phase = Duration::from_millis(seed * 250);
-            play(Scenario { phase, seed: Some(seed + 1), ..scenario.clone() }, rule())
-        })
-        .collect();
-    let median = |value: &dyn Fn(&Outcome) -> f64| {
-        let mut values: Vec<_> = outcomes.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        f64::midpoint(values[values.len() / 2 - 1], values[values.len() / 2])
-    };
-    (
-        median(&|it| it.overload.as_secs_f64()),
-        median(&|it| it.burst),
-        median(&|it| it.reversals(scenario.start) as f64),
-    )
 }
 
 #[test]
@@ -102,9 +80,8 @@ fn no_wrong_switch_while_prometheus_fails_for_two_minutes_nor_when_it_is_back() 
 #[test]
 fn spill_follows_a_step_without_much_overload_or_waste() {
     let settings = settings(&["--policy=spill"]);
-    let load = |at: Duration| if (150..750).contains(&at.as_secs()) { 20.0 } else { 8.0 };
-    let scenario = Scenario::new(&settings, seconds(900), load);
-    let (overload, burst, _) = medians(&scenario, || Rule::watcher(&settings));
+    let Medians { overload, burst, .. } =
+        Medians::of(&closed_loop::step(&settings), || Rule::watcher(&settings));
     assert!(overload <= 12.0, "{overload} s of overload");
     assert!(burst <= 0.30, "{burst} to burst, of which 0.208 cannot be avoided");
 }
@@ -112,10 +89,9 @@ fn spill_follows_a_step_without_much_overload_or_waste() {
 #[test]
 fn spill_does_not_follow_noise() {
     let settings = settings(&["--policy=spill"]);
-    let load = |at: Duration| 12.5 - 4.0 * (at.as_secs_f64() / 60.0 * std::f64::consts::TAU).cos();
-    let scenario = Scenario::new(&settings, seconds(3600), load);
-    let (overload, _, reversals) = medians(&scenario, || Rule::watcher(&settings));
-    let (original, ..) = medians(&scenario, || Rule::Original);
+    let noise = closed_loop::noise(&settings);
+    let Medians { overload, reversals, .. } = Medians::of(&noise, || Rule::watcher(&settings));
+    let original = Medians::of(&noise, || Rule::Original).overload;
     assert!(reversals <= 2.0, "{reversals} reversals");
     assert!(
         overload <= original / 10.0,

@@ -1,0 +1,61 @@
+// Measures what the watcher costs: processor time and memory, at one look a second and at ten.
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Process, Stack, answers, eventually, freePort } from "../support.mjs";
+import { table, usage } from "./measure.mjs";
+
+const PARTS = 5;
+
+/** A watcher over `local`'s far side, with a load that makes it move the weights now and then. */
+async function watcher(interval) {
+  const stack = new Stack();
+  const ports = {};
+  for (const name of ["mesh", "prometheus", "kubernetes", "primary", "burst", "watcher"]) ports[name] = await freePort();
+  stack.add(Process.ours("local", {
+    FAR_SIDE_ONLY: "true",
+    MESH_PORT: String(ports.mesh),
+    PROMETHEUS_PORT: String(ports.prometheus),
+    KUBERNETES_PORT: String(ports.kubernetes),
+    WORKER_PRIMARY_PORT: String(ports.primary),
+    WORKER_BURST_PORT: String(ports.burst),
+  }));
+  await eventually("the mesh listens", () => answers(`http://127.0.0.1:${ports.mesh}/stats/prometheus`));
+  const process = stack.add(Process.ours("watcher", {
+    PORT: String(ports.watcher),
+    PROMETHEUS_URL: `http://127.0.0.1:${ports.prometheus}`,
+    KUBECONFIG: stack.kubeconfig(ports.kubernetes),
+    INTERVAL: interval,
+    // What no worker answers fails, and is a load all the same; it is burst's health that is not asked for here.
+    BURST_ERRORS: "1",
+  }));
+  await eventually("the watcher listens", () => answers(`http://127.0.0.1:${ports.watcher}/`));
+  const load = { perSecond: 5 };
+  stack.timer = setInterval(() => {
+    for (let request = 0; request < load.perSecond; request += 1) fetch(`http://127.0.0.1:${ports.mesh}/`).catch(() => {});
+  }, 1000);
+  return { stack, load, pid: process.child.pid };
+}
+
+/** The first part warms up; its memory is the first row's. */
+async function measure(interval, seconds) {
+  const { stack, load, pid } = await watcher(interval);
+  const rows = [];
+  for (let part = 0; part <= PARTS; part += 1) {
+    load.perSecond = part % 2 ? 25 : 5;
+    const before = usage(pid);
+    await sleep((seconds * 1000) / PARTS);
+    const after = usage(pid);
+    if (part === 0) continue;
+    const core = ((after.seconds - before.seconds) / (seconds / PARTS)) * 100;
+    rows.push([`${interval}, part ${part} of ${PARTS}`, { "% of a core": core, "memory, MiB": after.mib, "most, MiB": after.mostMib }]);
+  }
+  clearInterval(stack.timer);
+  await stack.stop();
+  return rows;
+}
+
+const seconds = Number(process.argv[2] ?? 300);
+const rows = [];
+for (const interval of ["1s", "100ms"]) rows.push(...await measure(interval, seconds));
+table(`watcher, ${seconds} s`, ["% of a core", "memory, MiB", "most, MiB"], rows);
