@@ -34,6 +34,8 @@ test("a missing or malformed variable ends a program at once with one line that 
     ],
     ["watcher", { PROMETHEUS_URL: "prometheus" }, 'PROMETHEUS_URL: its value is not accepted; accepted: http://'],
     ["watcher", { HOME_BELOW: "20" }, "HOME_BELOW: 20 is not accepted"],
+    ["watcher", { POLICY: "both" }, 'POLICY: "both" is not accepted; accepted: threshold, spill'],
+    ["watcher", { SPILL_WINDOW: "2h" }, 'SPILL_WINDOW: "2h" is not accepted; accepted: 1s to 1h'],
     ["watcher", { DRY_RUN: "maybe" }, 'DRY_RUN: "maybe" is not accepted'],
     ["watcher", { KUBECONFIG: "/nowhere", PORT: "0" }, "KUBECONFIG: /nowhere"],
     ["local", { MESH_PORT: "-1" }, 'MESH_PORT: "-1" is not accepted'],
@@ -61,12 +63,16 @@ test("--help documents every variable with its default", () => {
     worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY", "ACCESS_LOG"],
     frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE", "CONTROL_TOKEN", "ALLOWED_ORIGINS"],
     watcher: [
-      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "QUERY", "INTERVAL", "BURST_ABOVE",
-      "HOME_BELOW", "HOME_HOLD", "DRY_RUN",
+      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "POLICY", "INTERVAL", "QUERY", "CLUSTERS_QUERY", "UP_QUERY",
+      "WINDOW", "STALE_AFTER", "BURST_ABOVE", "HOME_BELOW", "HOME_HOLD", "CAPACITY", "SPILL_HEADROOM", "SPILL_MAX", "SPILL_PROBE",
+      "SPILL_WINDOW", "SPILL_DEAD_BAND", "SPILL_STEP", "SPILL_STEP_EVERY", "SPILL_FLAP_BUDGET", "FALLBACK", "FALLBACK_AFTER",
+      "BURST_ERRORS", "BURST_REST", "BURST_TRIAL", "WRITES_PER_MINUTE", "DRY_RUN",
     ],
     local: ["PORT", "REDIS_URL", "REDIS_PORT", "PROMETHEUS_PORT", "KUBERNETES_PORT", "MESH_PORT", "FAR_SIDE_ONLY"],
   };
-  const withoutDefault = ["REDIS_URL", "PROCESSOR_URL", "CONTROL_TOKEN", "ALLOWED_ORIGINS", "KUBECONFIG"];
+  const withoutDefault = [
+    "REDIS_URL", "PROCESSOR_URL", "CONTROL_TOKEN", "ALLOWED_ORIGINS", "KUBECONFIG", "UP_QUERY", "WINDOW", "STALE_AFTER",
+  ];
   for (const [program, variables] of Object.entries(documented)) {
     const help = execFileSync(path.join(binaries, program), ["--help"], {
       encoding: "utf8",

@@ -34,15 +34,19 @@ where
         Err(stop) => return stop.report(),
     };
     logs::start(settings.logs());
-    tracing::info!(?settings, "starting");
-
+    let is_service = settings.is_service();
+    if is_service {
+        tracing::info!(?settings, "starting");
+    }
     if let Err(error) = allow_connections() {
         tracing::warn!(%error, "cannot raise the limit of open files: it limits the connections, too");
     }
     let result = run(settings, service);
     match result {
         Ok(()) => {
-            tracing::info!("ended");
+            if is_service {
+                tracing::info!("ended");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

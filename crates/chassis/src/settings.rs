@@ -20,6 +20,11 @@ pub trait Settings: Parser {
     /// How it logs.
     fn logs(&self) -> &LogSettings;
 
+    /// Whether the log begins with the settings: of a service it does, of a command that prints something not.
+    fn is_service(&self) -> bool {
+        true
+    }
+
     /// Checks what no setting can say for itself, such as which of two is the larger.
     ///
     /// # Errors

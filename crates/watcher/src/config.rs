@@ -22,8 +22,8 @@ pub use rules::{Fallback, GuardSettings, PolicyKind, SpillSettings, ThresholdSet
 #[command(
     name = "watcher",
     version,
-    // kube logs each failed call as an error of its own; we say once what happened.
-    mut_arg("rust_log", |arg| arg.default_value("info,kube_client=off"))
+    // They log each failed call as an error of its own; we say once what happened.
+    mut_arg("rust_log", |arg| arg.default_value("info,kube_client=off,rustls_platform_verifier=off"))
 )]
 pub struct Config {
     /// `run` watches; `explain` looks once, says what it sees and would do, and writes nothing
@@ -115,6 +115,10 @@ pub struct PolicySettings {
 impl Settings for Config {
     fn logs(&self) -> &LogSettings {
         &self.logs
+    }
+
+    fn is_service(&self) -> bool {
+        self.command == Command::Run
     }
 
     fn check(&self) -> Result<(), String> {

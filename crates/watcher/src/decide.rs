@@ -119,6 +119,8 @@ pub struct Decider {
     trust: burst::Trust,
     brakes: brakes::Brakes,
     reading: Reading,
+    /// Whether the rate has ever been known.
+    has_been_known: bool,
     /// Since when the rate has been known, or unknown.
     since: Duration,
 }
@@ -143,7 +145,7 @@ impl Decider {
         let trust = burst::Trust::new(settings.guards.clone(), settings.query.clusters_window());
         let brakes = brakes::Brakes::new(settings.guards.writes_per_minute);
         let reading = Reading { rate: Err("not_asked"), clusters: None };
-        Self { settings, window, policy, trust, brakes, reading, since: now }
+        Self { settings, window, policy, trust, brakes, reading, has_been_known: false, since: now }
     }
 
     /// Takes a reading, whether or not there is something to be decided.
@@ -152,6 +154,7 @@ impl Decider {
             self.since = now;
         }
         self.reading = *reading;
+        self.has_been_known |= reading.rate.is_ok();
         match &mut self.policy {
             Policy::Threshold(threshold) => threshold.note(now, reading.rate.ok()),
             Policy::Spill(spill) => spill.note(now, reading.rate.ok()),
@@ -203,8 +206,10 @@ impl Decider {
 
     fn unknown(&self, kind: &'static str, since: Duration, in_force: Weights) -> Wish {
         let guards = &self.settings.guards;
+        // Before the very first request there is nothing to be known, for however long.
+        let is_idle = kind == "empty" && !self.has_been_known;
         let to = match guards.fallback {
-            _ if since < guards.fallback_after => None,
+            _ if is_idle || since < guards.fallback_after => None,
             Fallback::Hold => None,
             Fallback::Home => Some(Cluster::Primary),
             Fallback::Burst => Some(Cluster::Burst),

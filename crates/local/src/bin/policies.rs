@@ -6,6 +6,9 @@ use chassis::settings::from_arguments;
 use local::closed_loop::{Medians, Outcome, Rule, Scenario, noise, play, step};
 use watcher::PolicySettings;
 
+type MakeScenario = fn(&PolicySettings) -> Scenario;
+type MakeRule = fn(&PolicySettings) -> Rule;
+
 fn main() -> std::io::Result<()> {
     let threshold = settings(&[]);
     let spill = settings(&["--policy=spill"]);
@@ -13,12 +16,12 @@ fn main() -> std::io::Result<()> {
     writeln!(out, "Random loads, scraped every 5 s: medians of 20.\n")?;
     writeln!(out, "| load | rule | overload | to burst | writes | reversals |")?;
     writeln!(out, "| --- | --- | --- | --- | --- | --- |")?;
-    let scenarios: [(&str, fn(&PolicySettings) -> Scenario); 2] = [
+    let scenarios: [(&str, MakeScenario); 2] = [
         ("8, 20 for 10 min, 8/s; 15 min", step),
         ("8.5 to 16.5/s and back within 60 s; 1 h", noise),
     ];
     for (load, scenario) in scenarios {
-        let rules: [(&str, &PolicySettings, fn(&PolicySettings) -> Rule); 3] = [
+        let rules: [(&str, &PolicySettings, MakeRule); 3] = [
             ("2018, [15s]", &spill, |_| Rule::Original),
             ("threshold, [30s]", &threshold, Rule::watcher),
             ("spill, [15s]", &spill, Rule::watcher),
@@ -44,7 +47,7 @@ fn one_switch(out: &mut impl std::io::Write, settings: &PolicySettings) -> std::
     )?;
     writeln!(out, "| rule | loads | moves to burst and home | at burst after | home after |")?;
     writeln!(out, "| --- | --- | --- | --- | --- |")?;
-    let rules: [(&str, fn(&PolicySettings) -> Rule); 2] =
+    let rules: [(&str, MakeRule); 2] =
         [("2018, [30s]", |_| Rule::Original), ("threshold, [30s]", Rule::watcher)];
     for (name, rule) in rules {
         let outcomes: Vec<_> = (16..=40)

@@ -124,6 +124,12 @@ fn after_a_long_outage_traffic_goes_where_it_is_configured_to() {
         played.seconds(5, Err("http"));
         assert_eq!(played.in_force, to, "{fallback}");
     }
+    // Where nobody has asked for anything yet, nothing is out.
+    let mut played = Played::new(&["--fallback=burst"], HOME);
+    let decision = played.seconds(3600, Err("empty"));
+    assert_eq!((decision.reason.name(), played.in_force), ("RateUnknown", HOME));
+    played.seconds(1, Ok(5.0));
+    assert_eq!(played.seconds(301, Err("empty")).reason.name(), "Fallback");
 }
 
 #[test]
