@@ -14,7 +14,6 @@ use crate::{
     decide::{Clusters, Decision},
     metrics::{ClusterLabels, Metrics, ModeLabels, ReasonLabels, count, set},
     prometheus::{Finding, Look, Unknown},
-    reason::Reason,
     weights::Weights,
 };
 
@@ -150,25 +149,21 @@ impl Journal {
         since_last: Duration,
     ) {
         let Decision { weights, reason, .. } = decision;
-        let labels = ReasonLabels { reason: reason.name() };
-        self.metrics.decisions.get_or_create(&labels).inc();
-        if reason.is_hold() {
-            let held = self.metrics.hold_seconds.get_or_create(&labels);
-            held.inc_by(since_last.as_secs_f64());
-        }
-        for cluster in Cluster::ALL {
-            let labels = ClusterLabels { cluster: cluster.name() };
-            let weight = weights.of(cluster);
-            self.metrics.desired_weight.get_or_create(&labels).set(weight.into());
-        }
+        self.count(decision, since_last);
         let is_written = *outcome == Outcome::Written;
         if is_written {
             self.wrote(in_force, *weights);
         }
-        let now_said = (reason.name(), reason.detail().to_owned(), *weights);
+        // Where nothing is held and nothing to be written, it does not matter by which side of a threshold.
+        let is_calm = !decision.is_write && !reason.is_hold();
+        let now_said = if is_calm {
+            ("", String::new(), *weights)
+        } else {
+            (reason.name(), reason.detail().to_owned(), *weights)
+        };
         let is_repeated = self.said.as_ref() == Some(&now_said);
         // That a write has set it right goes without saying.
-        let is_expected = self.has_written && matches!(reason, Reason::Settled { .. });
+        let is_expected = self.has_written && is_calm;
         self.has_written = is_written;
         self.said = Some(now_said);
         let is_news = is_written || !(is_repeated || is_expected);
@@ -199,6 +194,21 @@ impl Journal {
             tracing::info!(rate, from = %in_force, to = %weights, reason = name, "weights written: {reason}");
         } else {
             tracing::info!(rate, %in_force, desired = %weights, reason = name, "{reason}");
+        }
+    }
+
+    fn count(&self, decision: &Decision, since_last: Duration) {
+        let Decision { weights, reason, .. } = decision;
+        let labels = ReasonLabels { reason: reason.name() };
+        self.metrics.decisions.get_or_create(&labels).inc();
+        if reason.is_hold() {
+            let held = self.metrics.hold_seconds.get_or_create(&labels);
+            held.inc_by(since_last.as_secs_f64());
+        }
+        for cluster in Cluster::ALL {
+            let labels = ClusterLabels { cluster: cluster.name() };
+            let weight = weights.of(cluster);
+            self.metrics.desired_weight.get_or_create(&labels).set(weight.into());
         }
     }
 

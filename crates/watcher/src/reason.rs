@@ -236,6 +236,15 @@ impl fmt::Display for Reason {
                 Said(*window)
             ),
             Self::Probe { burst } => write!(f, "{burst} % to burst, to keep it warm and proven"),
+            guard => guard.say_guard(f),
+        }
+    }
+}
+
+impl Reason {
+    /// In words, of a guard.
+    fn say_guard(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Unknown { kind, since } => {
                 write!(f, "holding: the rate has not been known for {} ({kind})", Said(*since))
             }
@@ -278,6 +287,7 @@ impl fmt::Display for Reason {
                 "holding: {manager} keeps changing the weights; they are left alone for {}",
                 Said(*left)
             ),
+            policy => f.write_str(policy.name()),
         }
     }
 }
