@@ -1,5 +1,6 @@
 // Measures what the watcher costs: processor time and memory, at one look a second and at ten.
 
+import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Process, Stack, answers, eventually, freePort } from "../support.mjs";
@@ -12,6 +13,7 @@ async function watcher(interval) {
   const stack = new Stack();
   const ports = {};
   for (const name of ["mesh", "prometheus", "kubernetes", "primary", "burst", "watcher"]) ports[name] = await freePort();
+  stack.workers = [ports.primary, ports.burst].map((port) => createServer((_, response) => response.end("OK")).listen(port, "127.0.0.1"));
   stack.add(Process.ours("local", {
     FAR_SIDE_ONLY: "true",
     MESH_PORT: String(ports.mesh),
@@ -26,8 +28,6 @@ async function watcher(interval) {
     PROMETHEUS_URL: `http://127.0.0.1:${ports.prometheus}`,
     KUBECONFIG: stack.kubeconfig(ports.kubernetes),
     INTERVAL: interval,
-    // What no worker answers fails, and is a load all the same; it is burst's health that is not asked for here.
-    BURST_ERRORS: "1",
   }));
   await eventually("the watcher listens", () => answers(`http://127.0.0.1:${ports.watcher}/`));
   const load = { perSecond: 5 };
@@ -51,6 +51,7 @@ async function measure(interval, seconds) {
     rows.push([`${interval}, part ${part} of ${PARTS}`, { "% of a core": core, "memory, MiB": after.mib, "most, MiB": after.mostMib }]);
   }
   clearInterval(stack.timer);
+  for (const worker of stack.workers) worker.close();
   await stack.stop();
   return rows;
 }

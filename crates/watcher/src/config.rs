@@ -152,7 +152,7 @@ impl PolicySettings {
     pub fn check(&self) -> Result<(), String> {
         self.threshold.check()?;
         self.spill.check()?;
-        self.guards.check(self.query.clusters_window())
+        self.guards.check(self.query.clusters_window() + self.query.stale_after())
     }
 }
 

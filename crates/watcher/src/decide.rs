@@ -54,9 +54,8 @@ impl Clusters {
 
     /// The share of burst's requests that fail, 0 to 1; `None` if there are none.
     #[must_use]
-    pub fn burst_failing(&self, in_force: Weights) -> Option<f64> {
-        let burst = burst::flow_to_burst(self, in_force);
-        (0.0 < burst.rate).then(|| burst.failing / burst.rate)
+    pub fn burst_failing(&self) -> Option<f64> {
+        (0.0 < self.burst.rate).then(|| self.burst.failing / self.burst.rate)
     }
 }
 
@@ -119,10 +118,20 @@ pub struct Decider {
     trust: burst::Trust,
     brakes: brakes::Brakes,
     reading: Reading,
-    /// Whether the rate has ever been known.
-    has_been_known: bool,
-    /// Since when the rate has been known, or unknown.
+    /// Since when the rate has been known, but for gaps that hide nothing.
+    known_since: Duration,
+    /// The gap that there is now.
+    gap: Option<Gap>,
+    /// Until when nobody had asked for anything; `None` once the rate has been known.
+    idle_until: Option<Duration>,
+}
+
+/// A time in which the rate is not known.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
     since: Duration,
+    /// Whether Prometheus may have lost what it had, so that what it says next is too low.
+    is_loss: bool,
 }
 
 #[derive(Debug)]
@@ -145,28 +154,58 @@ impl Decider {
         let trust = burst::Trust::new(settings.guards.clone(), settings.query.clusters_window());
         let brakes = brakes::Brakes::new(settings.guards.writes_per_minute);
         let reading = Reading { rate: Err("not_asked"), clusters: None };
-        Self { settings, window, policy, trust, brakes, reading, has_been_known: false, since: now }
+        Self {
+            settings,
+            window,
+            policy,
+            trust,
+            brakes,
+            reading,
+            known_since: now,
+            gap: Some(Gap { since: now, is_loss: true }),
+            idle_until: Some(now),
+        }
     }
 
     /// Takes a reading, whether or not there is something to be decided.
     pub fn note(&mut self, now: Duration, reading: &Reading) {
-        if reading.rate.is_ok() != self.reading.rate.is_ok() {
-            self.since = now;
-        }
         self.reading = *reading;
-        self.has_been_known |= reading.rate.is_ok();
-        match &mut self.policy {
-            Policy::Threshold(threshold) => threshold.note(now, reading.rate.ok()),
-            Policy::Spill(spill) => spill.note(now, reading.rate.ok()),
+        match reading.rate {
+            Ok(rate) => {
+                self.idle_until = None;
+                self.end_gap(now);
+                match &mut self.policy {
+                    Policy::Threshold(threshold) => threshold.note(now, rate),
+                    Policy::Spill(spill) => spill.note(now, rate),
+                }
+            }
+            Err(kind) => {
+                let is_empty = kind == "empty";
+                let gap = self.gap.get_or_insert(Gap { since: now, is_loss: false });
+                gap.is_loss |= is_empty;
+                if is_empty && self.idle_until.is_some() {
+                    self.idle_until = Some(now);
+                }
+            }
+        }
+    }
+
+    /// A short gap hides nothing, because a reading is an average over longer. After any other, what was known is no more.
+    fn end_gap(&mut self, now: Duration) {
+        let Some(Gap { since, is_loss }) = self.gap.take() else { return };
+        if is_loss || self.settings.query.stale_after() < now.saturating_sub(since) {
+            self.known_since = now;
+            match &mut self.policy {
+                Policy::Threshold(threshold) => threshold.forget(),
+                Policy::Spill(spill) => spill.forget(),
+            }
         }
     }
 
     /// Decides by the reading that was noted last.
     pub fn decide(&mut self, now: Duration, seen: &InForce) -> Decision {
         let in_force = seen.weights;
-        if let Some(clusters) = &self.reading.clusters {
-            self.trust.note(now, burst::flow_to_burst(clusters, in_force));
-        }
+        self.trust.note(now, self.reading.clusters.as_ref(), in_force);
         let wish = self.wish(now, in_force);
         let Wish { weights, reason } = obey(seen.orders, wish, in_force);
         if weights.divide_like(in_force) {
@@ -175,7 +214,7 @@ impl Decider {
         if let Some(manager) = &seen.changed_by {
             self.brakes.drifted(now, manager);
         }
-        match self.brakes.hold(now) {
+        match self.brakes.hold(now, &reason) {
             Some(reason) => Decision { weights, is_write: false, reason },
             None => Decision { weights, is_write: true, reason },
         }
@@ -187,9 +226,9 @@ impl Decider {
     }
 
     fn wish(&mut self, now: Duration, in_force: Weights) -> Wish {
-        let for_ = now.saturating_sub(self.since);
+        let for_ = now.saturating_sub(self.known_since);
         let wish = match (self.reading.rate, &mut self.policy) {
-            (Err(kind), _) => self.unknown(kind, for_, in_force),
+            (Err(kind), _) => self.unknown(now, kind, in_force),
             (Ok(rate), Policy::Threshold(threshold)) => threshold.wish(now, rate, in_force),
             (Ok(rate), Policy::Spill(spill)) => spill.wish(now, rate, in_force),
         };
@@ -204,12 +243,15 @@ impl Decider {
         self.trust.limit(now, wish)
     }
 
-    fn unknown(&self, kind: &'static str, since: Duration, in_force: Weights) -> Wish {
+    fn unknown(&self, now: Duration, kind: &'static str, in_force: Weights) -> Wish {
         let guards = &self.settings.guards;
-        // Before the very first request there is nothing to be known, for however long.
-        let is_idle = kind == "empty" && !self.has_been_known;
+        let since = self.gap.map_or(now, |gap| gap.since);
+        // Before the very first request there is nothing to be known, for however long; unless traffic is away from home.
+        let idle_until = self.idle_until.filter(|_| in_force.are_all_to(Cluster::Primary));
+        let out_for = now.saturating_sub(idle_until.unwrap_or(since).max(since));
+        let since = now.saturating_sub(since);
         let to = match guards.fallback {
-            _ if is_idle || since < guards.fallback_after => None,
+            _ if out_for < guards.fallback_after => None,
             Fallback::Hold => None,
             Fallback::Home => Some(Cluster::Primary),
             Fallback::Burst => Some(Cluster::Burst),

@@ -64,9 +64,10 @@ fn what_it_sees(config: &Config, look: &Look, finding: &Finding) -> String {
         Some(Ok(clusters)) => {
             let [primary, burst, elsewhere] = clusters.rates();
             let burst_failing = clusters.burst.failing;
+            let elsewhere_failing = clusters.elsewhere.failing;
             writeln!(
                 text,
-                "  To primary {primary:.1}/s; to burst {burst:.1}/s, of which {burst_failing:.1}/s fail; to no known cluster {elsewhere:.1}/s."
+                "  To primary {primary:.1}/s; to burst {burst:.1}/s, of which {burst_failing:.1}/s fail; to no known cluster {elsewhere:.1}/s, of which {elsewhere_failing:.1}/s fail."
             )
         }
     };
@@ -83,7 +84,7 @@ fn what_is_in_force(config: &Config, observed: &Observed) -> String {
         config.virtual_service, config.namespace
     );
     if let Some(manager) = manager {
-        let _ = writeln!(text, "  Beside the watcher, {manager} has changed it last.");
+        let _ = writeln!(text, "  {manager} has written the weights last.");
     }
     for (is_there, order) in [
         (orders.pause, "istiowatcher/pause: nothing is written".to_owned()),
@@ -109,7 +110,7 @@ fn what_it_would_do(policy: &PolicySettings, reading: &Reading, seen: &InForce) 
     let mut decider = Decider::new(policy.clone(), Duration::ZERO);
     let mut now = Duration::ZERO;
     let mut last = "";
-    while now <= HORIZON {
+    while now <= HORIZON.max(policy.interval * 2) {
         decider.note(now, reading);
         let decision = decider.decide(now, seen);
         if last != decision.reason.name() {
@@ -150,12 +151,11 @@ fn what_would_change_its_mind(policy: &PolicySettings, seen: &InForce) -> String
             Said(threshold.home_hold)
         ),
         PolicyKind::Spill => {
-            let at_home = (1.0 - seen.weights.burst_share()).max(0.001);
             writeln!(
                 text,
-                "  More than {:.1}/s, of which primary's share is more than {}/s (CAPACITY): more to burst. A need of {} percent less for {} (SPILL_WINDOW): fewer.",
-                spill.capacity / at_home,
+                "  More than {}/s for primary, which gets {:.0} % now (CAPACITY): more to burst. A need of {} percent less for {} (SPILL_WINDOW): fewer.",
                 spill.capacity,
+                (1.0 - seen.weights.burst_share()) * 100.0,
                 spill.spill_dead_band,
                 Said(spill.spill_window)
             )

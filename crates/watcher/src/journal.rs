@@ -22,9 +22,11 @@ pub(crate) struct Journal {
     metrics: Arc<Metrics>,
     status: Status,
     /// The decision that the log was told last: the name of its reason, its detail, and the weights.
-    said: Option<(&'static str, String, Weights)>,
+    said: Option<(&'static str, String, Option<Weights>)>,
     /// Whether the last decision was written.
     has_written: bool,
+    /// What keeps burst's answers from being known, if that was said.
+    burst_unseen: Option<&'static str>,
     /// Which way the last write moved traffic, if there was one.
     was_rise: Option<bool>,
 }
@@ -71,11 +73,12 @@ impl Status {
 
 impl Journal {
     pub(crate) fn new(metrics: Arc<Metrics>, status: Status) -> Self {
-        Self { metrics, status, said: None, has_written: false, was_rise: None }
+        Self { metrics, status, said: None, has_written: false, burst_unseen: None, was_rise: None }
     }
 
     /// What Prometheus said.
-    pub(crate) fn saw(&self, look: &Look, in_force: Option<Weights>) {
+    pub(crate) fn saw(&mut self, look: &Look) {
+        self.say_whether_burst_is_seen(look);
         let metrics = &self.metrics;
         count(&metrics.queries, look.rate.as_ref().map_or_else(Unknown::kind, |_| "ok"));
         let clusters = match &look.clusters {
@@ -91,7 +94,7 @@ impl Journal {
         };
         let rate = look.rate.as_ref().ok().copied();
         let age = look.age.map(|age| age.as_secs_f64());
-        let failing = in_force.zip(clusters).and_then(|(in_force, it)| it.burst_failing(in_force));
+        let failing = clusters.and_then(Clusters::burst_failing);
         set(&metrics.demand, rate);
         set(&metrics.sample_age, age);
         set(&metrics.burst_failing, failing);
@@ -120,6 +123,12 @@ impl Journal {
         let mut status = self.status.lock();
         status.state = state;
         status.weights = weights.map(in_contract);
+        if weights.is_none() {
+            status.desired = None;
+            status.holding = true;
+            "NotRead".clone_into(&mut status.reason);
+            "nothing is decided: the VirtualService cannot be read".clone_into(&mut status.text);
+        }
         if let Some(weights) = weights {
             for cluster in Cluster::ALL {
                 let labels = ClusterLabels { cluster: cluster.name() };
@@ -155,11 +164,12 @@ impl Journal {
             self.wrote(in_force, *weights);
         }
         // Where nothing is held and nothing to be written, it does not matter by which side of a threshold.
-        let is_calm = !decision.is_write && !reason.is_hold();
-        let now_said = if is_calm {
-            ("", String::new(), *weights)
-        } else {
-            (reason.name(), reason.detail().to_owned(), *weights)
+        let is_calm = !decision.is_write && reason.is_calm();
+        let now_said = match reason {
+            _ if is_calm => ("", String::new(), None),
+            // What should be moves with the load while it is held.
+            reason if reason.is_hold() => (reason.name(), reason.detail().to_owned(), None),
+            reason => (reason.name(), reason.detail().to_owned(), Some(*weights)),
         };
         let is_repeated = self.said.as_ref() == Some(&now_said);
         // That a write has set it right goes without saying.
@@ -210,6 +220,22 @@ impl Journal {
             let weight = weights.of(cluster);
             self.metrics.desired_weight.get_or_create(&labels).set(weight.into());
         }
+    }
+
+    /// Once: that burst could fail unseen. While the rate is not known either, that says enough.
+    fn say_whether_burst_is_seen(&mut self, look: &Look) {
+        let unknown = look.clusters.as_ref().and_then(|it| it.as_ref().err());
+        let kind = unknown.filter(|_| look.rate.is_ok()).map(Unknown::kind);
+        if look.rate.is_err() || self.burst_unseen == kind {
+            return;
+        }
+        match unknown {
+            Some(unknown) => {
+                tracing::warn!("CLUSTERS_QUERY: whether burst fails is not known: {unknown}")
+            }
+            None => tracing::info!("CLUSTERS_QUERY: whether burst fails is known again"),
+        }
+        self.burst_unseen = kind;
     }
 
     /// What the check of the query has found.

@@ -94,7 +94,11 @@ impl Metrics {
         let metrics = Self::default();
         let Self { demand, cluster_rate, burst_failing, sample_age, weight, .. } = &metrics;
         let mut gauge = |name, help, metric: &Number| registry.register(name, help, metric.clone());
-        gauge("demand_rps", "The last known request rate, in requests per second", demand);
+        gauge(
+            "demand_rps",
+            "The request rate, in requests per second; NaN if it is not known",
+            demand,
+        );
         gauge("sample_age_seconds", "How old the newest sample is", sample_age);
         gauge("burst_failing_ratio", "The share of burst's requests that fail", burst_failing);
         let carried = Number::default();

@@ -124,6 +124,8 @@ impl Prometheus {
         let (rate, age, clusters) = tokio::join!(self.rate(), self.age(), self.clusters());
         let limit = self.settings.stale_after();
         let (rate, age) = match (rate, age) {
+            // What has no series has no samples.
+            (Err(Unknown::Empty), _) if self.is_up().await => (Ok(0.0), None),
             // Prometheus marks what it no longer scrapes, so that it has no newest sample, while its rate goes on
             // for a window.
             (Ok(_), Err(Unknown::Empty)) => (Err(Unknown::Stale { limit }), None),
@@ -131,14 +133,13 @@ impl Prometheus {
             (Ok(_), Ok(Some(age))) if limit < age => (Err(Unknown::Stale { limit }), Some(age)),
             (rate, age) => (rate, age.ok().flatten()),
         };
-        Look { rate, age, clusters }
+        // What is counted of burst is then as old.
+        let is_stale = matches!(rate, Err(Unknown::Stale { .. }));
+        Look { rate, age, clusters: clusters.filter(|_| !is_stale) }
     }
 
     async fn rate(&self) -> Result<f64, Unknown> {
-        match self.ask(&self.settings.query).await.and_then(|vector| vector.rate()) {
-            Err(Unknown::Empty) if self.is_up().await => Ok(0.0),
-            rate => rate,
-        }
+        self.ask(&self.settings.query).await?.rate()
     }
 
     /// Whether what is empty is known to be scraped.

@@ -70,10 +70,14 @@ fn parse_duration(text: &str) -> Option<Duration> {
         let (unit, after) = after.split_at(letters);
         let milliseconds = match unit {
             "ms" => 1,
+            // Prometheus 3 takes plain seconds.
+            "" if rest.len() == digits => 1000,
             "s" => 1000,
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
+            "w" => 7 * 86_400_000,
+            "y" => 365 * 86_400_000,
             _ => return None,
         };
         let number: u64 = number.parse().ok()?;
@@ -99,6 +103,8 @@ mod tests {
     fn finds_selectors_with_their_ranges() {
         check("sum(rate(a_total{x=\"1\"}[30s]))", &[("a_total{x=\"1\"}", 30_000)]);
         check("sum(rate(a_total[1m30s]))", &[("a_total", 90_000)]);
+        check("rate(a[30])", &[("a", 30_000)]);
+        check("rate(a[1w])", &[("a", 604_800_000)]);
         check("rate({__name__=\"a\"} [500ms])", &[("{__name__=\"a\"}", 500)]);
         check("rate(job:a:sum {x='}['} [5m])", &[("job:a:sum {x='}['}", 300_000)]);
         check(

@@ -184,6 +184,12 @@ impl Reason {
         )
     }
 
+    /// Whether all is as the rate asks for.
+    #[must_use]
+    pub const fn is_calm(&self) -> bool {
+        matches!(self, Self::Settled { .. } | Self::Between { .. } | Self::Probe { .. })
+    }
+
     /// Whether somebody should see to it.
     #[must_use]
     pub const fn is_trouble(&self) -> bool {

@@ -30,6 +30,9 @@ use events::Events;
 pub(crate) use events::Told;
 use routes::{Paths, Spec};
 
+/// How much of what the API server says of a refusal is repeated.
+const MAX_MESSAGE: usize = 200;
+
 /// Who we are in the object's `managedFields`.
 const FIELD_MANAGER: &str = "istiowatcher";
 
@@ -50,7 +53,7 @@ pub(crate) struct Observed {
     pub(crate) orders: Orders,
     /// What is wrong with the annotations; those that are not wrong count.
     pub(crate) wrong_orders: Option<String>,
-    /// Who has changed the object last, beside ourselves; `None` if that is nobody, or another of us.
+    /// Who has written the weights last; `None` if that was this watcher or another.
     pub(crate) manager: Option<String>,
     reference: ObjectReference,
     resource_version: String,
@@ -189,7 +192,9 @@ async fn from_kubeconfig(paths: &str) -> Result<ClientConfig, KubeconfigError> {
 impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
         if let kube::Error::Api(status) = error {
-            return Self::Refused { code: status.code, message: status.message.clone() };
+            let line = status.message.lines().next().unwrap_or_default();
+            let message = line.chars().take(MAX_MESSAGE).collect();
+            return Self::Refused { code: status.code, message };
         }
         let mut innermost: &dyn std::error::Error = &error;
         while let Some(source) = innermost.source() {

@@ -71,7 +71,7 @@ impl Watch {
         let (look, observed) = tokio::join!(self.prometheus.look(), self.virtual_service.read());
         let observed = self.note_observed(observed);
         let in_force = observed.as_ref().map(|observed| observed.weights);
-        self.journal.saw(&look, in_force);
+        self.journal.saw(&look);
         self.journal.read(in_force);
         self.note_rate(&look);
         self.decider.note(now, &reading(&look));
@@ -119,7 +119,8 @@ impl Watch {
                 self.expected = Some(*weights);
                 self.weights_written.up();
                 let note = format!("{reason}. Weights: {weights}; before: {}", observed.weights);
-                let told = Told { is_warning: reason.is_trouble(), reason: reason.name(), note };
+                let (is_warning, reason) = (reason.is_trouble(), reason.name());
+                let told = Told { is_warning, reason, burst: weights.burst, note };
                 self.virtual_service.tell(observed, told);
                 Outcome::Written
             }

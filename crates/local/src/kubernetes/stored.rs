@@ -118,7 +118,12 @@ fn manage(metadata: &mut Value, manager: &str) {
     });
     let managers = metadata["managedFields"].as_array().cloned().unwrap_or_default();
     let others = managers.into_iter().filter(|it| it["manager"] != entry["manager"]);
-    let mut managers: Vec<_> = others.collect();
+    // The list of routes is atomic: whoever writes it owns it.
+    let disowned = |mut it: Value| {
+        it["fieldsV1"] = json!({"f:spec": {"f:hosts": {}}});
+        it
+    };
+    let mut managers: Vec<_> = others.map(disowned).collect();
     managers.push(entry);
     // The API server keeps ten without a name of their own, too.
     let first = managers.len().saturating_sub(10);

@@ -142,7 +142,7 @@ impl GuardSettings {
             return Ok(());
         }
         Err(format!(
-            "BURST_REST: {:?} is not accepted; accepted: the window of CLUSTERS_QUERY or more, which is {window:?}",
+            "BURST_REST: {:?} is not accepted; accepted: the window of CLUSTERS_QUERY and STALE_AFTER together or more, which is {window:?}",
             self.burst_rest
         ))
     }

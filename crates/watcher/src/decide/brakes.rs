@@ -46,16 +46,22 @@ impl Brakes {
         }
     }
 
-    /// Why nothing may be written now; `None` if it may.
-    pub(super) fn hold(&mut self, now: Duration) -> Option<Reason> {
+    /// Why nothing may be written now for this reason; `None` if it may.
+    pub(super) fn hold(&mut self, now: Duration, reason: &Reason) -> Option<Reason> {
         while self.writes.front().is_some_and(|at| *at + MINUTE <= now) {
             self.writes.pop_front();
         }
         while self.drifts.front().is_some_and(|at| *at + FIGHT_MEMORY <= now) {
             self.drifts.pop_front();
         }
+        // What somebody has ordered, and what keeps requests from failing, is worth a fight.
+        let is_urgent = matches!(
+            reason,
+            Reason::Forced { .. } | Reason::BurstFails { .. } | Reason::BurstRests { .. }
+        );
+        let is_fight = self.drifts.len() == FIGHT && !is_urgent;
         let rest_ends = self.drifts.back().map(|at| *at + FIGHT_REST);
-        if let Some(until) = rest_ends.filter(|until| self.drifts.len() == FIGHT && now < *until) {
+        if let Some(until) = rest_ends.filter(|until| is_fight && now < *until) {
             return Some(Reason::Fight { manager: self.manager.clone(), left: until - now });
         }
         let is_full = self.per_minute as usize <= self.writes.len();

@@ -10,6 +10,12 @@ use crate::{config::GuardSettings, reason::Reason, weights::Weights};
 /// How many requests burst must have been asked in a window to be judged by them.
 const MIN_REQUESTS: f64 = 5.0;
 
+/// How many standard deviations of a count chance is taken to explain.
+const CHANCE: f64 = 3.0;
+
+/// After so many windows a trial that nothing is known of is over.
+const UNJUDGED_TRIAL: u32 = 3;
+
 /// How many times as long as at first burst is left alone at the most.
 const MAX_REST: u32 = 10;
 
@@ -22,6 +28,8 @@ pub(super) struct Trust {
     state: State,
     /// How often it has failed in a row.
     failures: u32,
+    /// The share in force, and since when: what is counted is of older shares for a while.
+    share: (f64, Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,19 +41,59 @@ enum State {
         until: Duration,
         share: f64,
     },
-    /// It is tried with a little.
+    /// It is tried with a little, since that is in force.
     Tried {
-        since: Duration,
+        since: Option<Duration>,
     },
 }
 
 impl Trust {
     pub(super) fn new(settings: GuardSettings, window: Duration) -> Self {
-        Self { settings, window, state: State::Trusted, failures: 0 }
+        Self {
+            settings,
+            window,
+            state: State::Trusted,
+            failures: 0,
+            share: (f64::NAN, Duration::ZERO),
+        }
     }
 
-    /// Takes what is known of burst's answers.
-    pub(super) fn note(&mut self, now: Duration, burst: Flow) {
+    /// Takes the weights in force, and what is known of the answers.
+    pub(super) fn note(&mut self, now: Duration, clusters: Option<&Clusters>, in_force: Weights) {
+        let share = in_force.burst_share();
+        if self.share.0 != share {
+            self.share = (share, now);
+        }
+        if let State::Tried { since } = &mut self.state {
+            if 0.0 < share {
+                since.get_or_insert(now);
+            }
+            // Nothing has been seen of it, as at the very first.
+            if since.is_some_and(|since| since + self.window * UNJUDGED_TRIAL <= now) {
+                self.state = State::Trusted;
+            }
+        }
+        if let Some(clusters) = clusters {
+            self.judge(now, self.flow(now, clusters));
+        }
+    }
+
+    /// What of the requests was burst's: those that are known to be, and of those that are counted for no cluster as many
+    /// as burst lacks of its share, beyond chance. As long as what is counted is partly of another share, that is not known.
+    fn flow(&self, now: Duration, clusters: &Clusters) -> Flow {
+        let Clusters { primary, burst, elsewhere } = clusters;
+        let (share, since) = self.share;
+        if elsewhere.rate <= 0.0 || now < since + self.window * 2 {
+            return *burst;
+        }
+        let due = share * (primary.rate + burst.rate + elsewhere.rate);
+        let chance = CHANCE * (due / self.window.as_secs_f64()).sqrt();
+        let lacking = (due - burst.rate - chance).clamp(0.0, elsewhere.rate);
+        let failing = elsewhere.failing * (lacking / elsewhere.rate);
+        Flow { rate: burst.rate + lacking, failing: burst.failing + failing }
+    }
+
+    fn judge(&mut self, now: Duration, burst: Flow) {
         let asked = burst.rate * self.window.as_secs_f64();
         if asked < MIN_REQUESTS {
             return;
@@ -57,11 +105,11 @@ impl Trust {
             State::Resting { .. } => {}
             State::Trusted | State::Tried { .. } if fails => {
                 let times = 2_u32.saturating_pow(self.failures).min(MAX_REST);
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 let until = now + self.settings.burst_rest * times;
                 self.state = State::Resting { from: now, until, share };
             }
-            State::Tried { since } if since + self.window <= now => {
+            State::Tried { since } if since.is_some_and(|since| since + self.window <= now) => {
                 self.state = State::Trusted;
                 self.failures = 0;
             }
@@ -92,7 +140,7 @@ impl Trust {
                 wish
             }
             State::Resting { .. } => {
-                self.state = State::Tried { since: now };
+                self.state = State::Tried { since: None };
                 self.try_with(wish)
             }
             State::Tried { .. } => self.try_with(wish),
@@ -106,17 +154,4 @@ impl Trust {
         }
         Wish { weights: trial, reason: Reason::BurstTried { burst: trial.burst } }
     }
-}
-
-/// What of the requests was burst's: those that are known to be, and of those that are counted for no cluster as many as
-/// burst lacks of its share.
-pub(super) fn flow_to_burst(clusters: &Clusters, in_force: Weights) -> Flow {
-    let Clusters { primary, burst, elsewhere } = clusters;
-    if elsewhere.rate <= 0.0 {
-        return *burst;
-    }
-    let due = in_force.burst_share() * (primary.rate + burst.rate + elsewhere.rate);
-    let lacking = (due - burst.rate).clamp(0.0, elsewhere.rate);
-    let failing = elsewhere.failing * (lacking / elsewhere.rate);
-    Flow { rate: burst.rate + lacking, failing: burst.failing + failing }
 }

@@ -46,9 +46,10 @@ pub(super) struct Spill {
     known_since: Option<Duration>,
     /// The share that went to burst at the last look.
     share: Option<f64>,
-    /// When less went to burst than at the look before.
+    /// Whether less to burst was wished at the last look.
+    wished_less: bool,
+    /// When less went to burst than at the look before, because it was wished; until more does.
     lowered: Option<Duration>,
-    is_rising: bool,
     /// When traffic had come home in vain.
     flaps: VecDeque<Duration>,
 }
@@ -70,18 +71,19 @@ impl Spill {
             needs: VecDeque::new(),
             known_since: None,
             share: None,
+            wished_less: false,
             lowered: None,
-            is_rising: true,
             flaps: VecDeque::new(),
         }
     }
 
-    /// Takes a reading; `None` if the rate is not known.
-    pub(super) fn note(&mut self, now: Duration, rate: Option<f64>) {
-        let Some(rate) = rate else {
-            self.known_since = None;
-            return;
-        };
+    /// What was seen before an outage says nothing any more.
+    pub(super) fn forget(&mut self) {
+        self.known_since = None;
+    }
+
+    /// Takes a reading.
+    pub(super) fn note(&mut self, now: Duration, rate: f64) {
         self.known_since.get_or_insert(now);
         while self.readings.front().is_some_and(|(at, _)| *at + self.window * 2 <= now) {
             self.readings.pop_front();
@@ -122,15 +124,15 @@ impl Spill {
     /// Sees which way traffic has moved, whoever has moved it.
     fn look(&mut self, now: Duration, share: f64) {
         let before = self.share.replace(share).unwrap_or(share);
+        let was_wished = std::mem::take(&mut self.wished_less);
         if share < before {
-            self.lowered = Some(now);
-            self.is_rising = false;
+            // A guard or somebody else that sends traffic home says nothing about the load.
+            self.lowered = was_wished.then_some(now);
         } else if before < share {
-            let in_vain = self.lowered.is_some_and(|at| now <= at + self.settings.spill_window * 2);
-            if in_vain && !self.is_rising {
+            let lately = |at: Duration| now <= at + self.settings.spill_window * 2;
+            if self.lowered.take().is_some_and(lately) {
                 self.flaps.push_back(now);
             }
-            self.is_rising = true;
         }
         let is_over = |at: &Duration| *at + FLAP_MEMORY <= now;
         while self.flaps.front().is_some_and(is_over) || MAX_FLAPS < self.flaps.len() {
@@ -157,7 +159,7 @@ impl Spill {
     }
 
     /// Fewer to burst, if that is enough.
-    fn spare(&self, now: Duration, share: f64) -> Option<Wish> {
+    fn spare(&mut self, now: Duration, share: f64) -> Option<Wish> {
         let SpillSettings { spill_probe, spill_dead_band, spill_step, spill_step_every, .. } =
             self.settings;
         let window = self.down_window();
@@ -171,6 +173,7 @@ impl Spill {
             return None;
         }
         let burst = percent.max(share.saturating_sub(spill_step));
+        self.wished_less = true;
         let reason = Reason::Spare { rate, burst, window };
         Some(Wish { weights: Weights::with_burst(burst), reason })
     }

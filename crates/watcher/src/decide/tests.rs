@@ -129,7 +129,7 @@ fn after_a_long_outage_traffic_goes_where_it_is_configured_to() {
     let decision = played.seconds(3600, Err("empty"));
     assert_eq!((decision.reason.name(), played.in_force), ("RateUnknown", HOME));
     played.seconds(1, Ok(5.0));
-    assert_eq!(played.seconds(301, Err("empty")).reason.name(), "Fallback");
+    assert_eq!(played.seconds(302, Err("empty")).reason.name(), "Fallback");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_burst_that_fails_is_left_alone_and_tried_again_gently() {
     played.expect(119, 20.0, "BurstRests", HOME);
     played.clusters = Some(answers);
     played.expect(1, 20.0, "BurstTried", spilt(10));
-    played.expect(29, 20.0, "BurstTried", spilt(10));
+    played.expect(30, 20.0, "BurstTried", spilt(10));
     played.expect(1, 20.0, "RateHigh", BURST);
     // What it did before is forgotten.
     played.clusters = Some(fails);
@@ -172,25 +172,84 @@ fn a_burst_at_rest_is_tried_only_when_it_is_needed() {
 #[test]
 fn few_requests_judge_nobody_and_what_is_counted_nowhere_is_shared_out() {
     let flow = |rate, failing| Flow { rate, failing };
-    let check = |clusters, in_force, expected: f64| {
-        let clusters: Clusters = clusters;
-        let failing = clusters.burst_failing(in_force).unwrap_or(0.0);
-        assert!((failing - expected).abs() < 1e-9, "{failing} instead of {expected}");
+    let check = |primary, burst, elsewhere, in_force, expected: &str| {
+        let mut played = Played::new(&["--policy=spill"], in_force);
+        played.orders.pause = true;
+        played.seconds(100, Ok(20.0));
+        played.orders.pause = false;
+        played.clusters = Some(Clusters { primary, burst, elsewhere });
+        let reason = played.second(Ok(20.0)).reason.name();
+        assert_eq!(reason, expected, "{primary:?} {burst:?} {elsewhere:?}");
     };
-    let elsewhere = Clusters { elsewhere: flow(20.0, 20.0), ..Clusters::default() };
-    check(elsewhere, BURST, 1.0);
-    check(elsewhere, HOME, 0.0);
-    // Primary has no workers, burst's answer: nothing of that is burst's.
-    let primary_gone =
-        Clusters { burst: flow(5.0, 0.0), elsewhere: flow(15.0, 15.0), ..Clusters::default() };
-    check(primary_gone, spilt(25), 0.0);
-    let burst_gone =
-        Clusters { primary: flow(15.0, 0.0), elsewhere: flow(5.0, 5.0), ..Clusters::default() };
-    check(burst_gone, spilt(25), 1.0);
+    let none = Flow::default();
+    check(none, flow(0.1, 0.1), none, spilt(26), "Settled");
+    // Burst has no workers, primary has: all of that is burst's.
+    check(flow(14.8, 0.0), none, flow(5.2, 5.2), spilt(26), "BurstFails");
+    // Primary has none, burst has: nothing of that is burst's.
+    check(none, flow(5.2, 0.0), flow(14.8, 14.8), spilt(26), "Settled");
+    // By chance burst had a few less.
+    check(flow(14.8, 0.0), flow(4.0, 0.0), flow(1.2, 1.2), spilt(26), "Settled");
+}
 
+#[test]
+fn what_primary_has_failed_before_a_switch_is_not_blamed_on_burst() {
+    let flow = |rate, failing| Flow { rate, failing };
+    let overloaded =
+        Clusters { primary: flow(15.0, 0.0), elsewhere: flow(25.0, 25.0), ..Clusters::default() };
+    let mut played = Played::new(&[], HOME);
+    played.clusters = Some(overloaded);
+    played.expect(40, 12.0, "RateBetweenThresholds", HOME);
+    played.expect(30, 40.0, "Settled", BURST);
+    // Once what is counted is all of now, it is.
+    played.expect(60, 40.0, "BurstRests", HOME);
+}
+
+#[test]
+fn a_short_gap_hides_nothing() {
     let mut played = Played::new(&[], BURST);
-    played.clusters = Some(Clusters { burst: flow(0.1, 0.1), ..Clusters::default() });
-    played.expect(1, 20.0, "Settled", BURST);
+    played.seconds(40, Ok(20.0));
+    for second in 0..10 {
+        let rate = if second % 3 == 0 { Err("timeout") } else { Ok(5.0) };
+        assert!(!played.second(rate).is_write);
+    }
+    played.expect(2, 5.0, "RateLow", HOME);
+}
+
+#[test]
+fn an_idle_start_is_no_outage() {
+    let mut played = Played::new(&["--fallback=burst", "--fallback-after=10s"], HOME);
+    played.seconds(100, Err("empty"));
+    played.seconds(9, Err("timeout"));
+    played.seconds(100, Err("empty"));
+    assert_eq!(played.in_force, HOME);
+    // In burst it is one, whatever was before the start.
+    let mut played = Played::new(&["--fallback=home", "--fallback-after=10s"], BURST);
+    played.seconds(11, Err("empty"));
+    assert_eq!(played.in_force, HOME);
+}
+
+#[test]
+fn a_trial_that_nothing_is_known_of_ends() {
+    let mut played = Played::new(&[], BURST);
+    played.clusters =
+        Some(Clusters { burst: Flow { rate: 20.0, failing: 20.0 }, ..Clusters::default() });
+    played.expect(1, 20.0, "BurstFails", HOME);
+    played.clusters = None;
+    played.expect(61, 20.0, "BurstTried", spilt(10));
+    played.expect(88, 20.0, "BurstTried", spilt(10));
+    played.expect(2, 20.0, "RateHigh", BURST);
+}
+
+#[test]
+fn traffic_that_somebody_else_has_sent_home_was_not_there_in_vain() {
+    let mut played = Played::new(&SPILL, spilt(1));
+    played.seconds(60, Ok(20.0));
+    for _ in 0..2 {
+        played.in_force = HOME;
+        played.changed_by = Some("kubectl".to_owned());
+        played.seconds(10, Ok(20.0));
+    }
+    played.expect(80, 8.0, "Settled", spilt(1));
 }
 
 #[test]

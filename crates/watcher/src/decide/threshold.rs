@@ -21,9 +21,14 @@ impl Threshold {
         Self { settings, low_since: None }
     }
 
-    /// Takes a reading; `None` if the rate is not known.
-    pub(super) fn note(&mut self, now: Duration, rate: Option<f64>) {
-        let is_low = rate.is_some_and(|rate| rate < self.settings.home_below);
+    /// What was seen before an outage says nothing any more.
+    pub(super) fn forget(&mut self) {
+        self.low_since = None;
+    }
+
+    /// Takes a reading.
+    pub(super) fn note(&mut self, now: Duration, rate: f64) {
+        let is_low = rate < self.settings.home_below;
         self.low_since = is_low.then(|| self.low_since.unwrap_or(now));
     }
 

@@ -7,6 +7,7 @@ use crate::promql::{RangeSelector, range_selectors};
 
 /// Over how long it looks for samples, as PromQL says it and as a time: five of the slowest usual scrapes.
 const LOOK_BACK: &str = "5m";
+const LOOK_BACK_SECONDS: f64 = 300.0;
 
 /// What is wrong with the query, and what to change.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +157,7 @@ fn judge(samples: Samples, range: Duration) -> Finding {
     let mut gaps: Vec<f64> = samples
         .iter()
         .flat_map(|times| times.windows(2).map(|pair| pair[1] - pair[0]))
-        .filter(|gap| 0.0 < *gap)
+        .filter(|gap| 0.0 < *gap && *gap <= LOOK_BACK_SECONDS)
         .collect();
     gaps.sort_by(f64::total_cmp);
     let Some(gap) = gaps.get(gaps.len() / 2) else { return Finding::TooYoung };
@@ -189,6 +190,7 @@ mod tests {
         check(5.0, 15, "fine");
         check(5.0, 30, "fine");
         check(0.05, 10, "fine");
+        assert_eq!(judge(vec![vec![0.0, 1e300]], Duration::from_secs(30)), Finding::TooYoung);
         assert_eq!(judge(vec![vec![1.0]], Duration::from_secs(30)), Finding::TooYoung);
         let text = judge(vec![vec![0.0, 15.0, 30.0]], Duration::from_secs(15)).to_string();
         assert!(text.contains("a range of 60s or more"), "{text}");

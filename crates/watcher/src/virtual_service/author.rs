@@ -7,16 +7,16 @@ use super::FIELD_MANAGER;
 /// How much of a manager's name is used.
 const MAX_NAME: usize = 64;
 
-/// The field manager that has last changed the object's `spec`, beside ourselves; `None` if there is no other.
+/// The field manager that has last written the weights; `None` if that is our own name, or not known. `spec.http` is one atomic list,
+/// which whoever has changed it owns.
 pub(super) fn of(metadata: &ObjectMeta) -> Option<String> {
     let entries = metadata.managed_fields.as_deref().unwrap_or_default();
-    let has_spec = |entry: &&ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_none_or(|fields| fields.0.get("f:spec").is_some())
+    let has_http = |entry: &&ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:spec"]["f:http"].is_null())
     };
-    let is_other = |entry: &&ManagedFieldsEntry| entry.manager.as_deref() != Some(FIELD_MANAGER);
-    let last = entries.iter().filter(has_spec).filter(is_other).max_by_key(|entry| &entry.time);
+    let last = entries.iter().filter(has_http).max_by_key(|entry| &entry.time);
     let manager = last.and_then(|entry| entry.manager.as_ref())?;
-    Some(manager.chars().take(MAX_NAME).collect())
+    (manager != FIELD_MANAGER).then(|| manager.chars().take(MAX_NAME).collect())
 }
 
 #[cfg(test)]
@@ -32,16 +32,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_to_change_the_spec_is_named() {
-        let entry = |manager: &str, time: &str, field: &str| {
+    fn whoever_owns_the_routes_is_named() {
+        let entry = |manager: &str, time: &str, fields: Value| {
             json!({"manager": manager, "operation": "Update", "apiVersion": "networking.istio.io/v1",
-                "time": time, "fieldsType": "FieldsV1", "fieldsV1": {field: {}}})
+                "time": time, "fieldsType": "FieldsV1", "fieldsV1": fields})
         };
-        let ours = entry("istiowatcher", "2026-11-23T12:00:00Z", "f:spec");
-        let kubectl = entry("kubectl-client-side-apply", "2026-11-23T10:00:00Z", "f:spec");
-        let argo = entry("argocd-controller", "2026-11-23T11:00:00Z", "f:spec");
-        let label = entry("kubectl-label", "2026-11-23T11:30:00Z", "f:metadata");
-        check(json!([kubectl, ours]), Some("kubectl-client-side-apply"));
+        let (http, hosts) = (json!({"f:spec": {"f:http": {}}}), json!({"f:spec": {"f:hosts": {}}}));
+        let ours = entry("istiowatcher", "2026-11-23T12:00:00Z", http.clone());
+        let kubectl = entry("kubectl-client-side-apply", "2026-11-23T13:00:00Z", hosts.clone());
+        let label = entry("kubectl-label", "2026-11-23T14:00:00Z", json!({"f:metadata": {}}));
+        check(json!([kubectl, ours, label]), None);
+        let argo = entry("argocd-controller", "2026-11-23T11:00:00Z", http);
+        let ours = entry("istiowatcher", "2026-11-23T12:00:00Z", hosts);
         check(json!([argo, kubectl, label, ours]), Some("argocd-controller"));
         check(json!([ours]), None);
         check(json!([]), None);

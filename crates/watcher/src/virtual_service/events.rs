@@ -26,6 +26,8 @@ pub(crate) struct Told {
     pub(crate) is_warning: bool,
     /// The name of the reason. Events of one name within six minutes are one with a count.
     pub(crate) reason: &'static str,
+    /// The weight of burst from now on.
+    pub(crate) burst: u32,
     /// A sentence.
     pub(crate) note: String,
 }
@@ -71,7 +73,8 @@ async fn write(
             type_,
             reason: told.reason.to_owned(),
             note: Some(told.note),
-            action: "MoveTraffic".to_owned(),
+            // What is alike but for this goes into one Event, which keeps the first note.
+            action: format!("MoveTraffic{}", told.burst),
             secondary: None,
         };
         let failure = match timeout(limit, recorder.publish(&event, &reference)).await {

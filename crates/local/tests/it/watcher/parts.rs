@@ -24,7 +24,7 @@ const QUICK: [&str; 5] = [
     "--interval=100ms",
     "--home-hold=300ms",
     "--window=300ms",
-    "--burst-rest=1s",
+    "--burst-rest=2s",
     "--clusters-query=sum by (destination_cluster, response_code) (rate(a_total[1s]))",
 ];
 

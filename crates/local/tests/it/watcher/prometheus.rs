@@ -115,6 +115,7 @@ async fn nothing_is_zero_where_what_is_asked_for_is_known_to_be_scraped() {
         ["--query=rate(b_total[300ms])", "--up-query=up{app=\"frontend\"}", "--burst-above=20"];
     let watcher = Watcher::start(prometheus.address, kubernetes.address, &arguments);
     prometheus.say_samples(vector(""));
+    prometheus.say_age(None);
     kubernetes.reaches(HOME).await;
     assert_eq!(watcher.status().await.seen.rate, Some(0.0));
 }
