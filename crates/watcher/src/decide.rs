@@ -137,7 +137,7 @@ struct Gap {
 #[derive(Debug)]
 enum Policy {
     Threshold(threshold::Threshold),
-    Spill(spill::Spill),
+    Spill(Box<spill::Spill>),
 }
 
 impl Decider {
@@ -149,7 +149,11 @@ impl Decider {
             PolicyKind::Threshold => {
                 Policy::Threshold(threshold::Threshold::new(settings.threshold.clone()))
             }
-            PolicyKind::Spill => Policy::Spill(spill::Spill::new(settings.spill.clone(), window)),
+            PolicyKind::Spill => Policy::Spill(Box::new(spill::Spill::new(
+                settings.spill.clone(),
+                window,
+                settings.guards.writes_per_minute,
+            ))),
         };
         let trust = burst::Trust::new(settings.guards.clone(), settings.query.clusters_window());
         let brakes = brakes::Brakes::new(settings.guards.writes_per_minute);

@@ -20,7 +20,8 @@ const HORIZON: Duration = Duration::from_secs(15 * 60);
 /// Looks once, and prints what there is to say on standard output. Writes nothing else anywhere.
 ///
 /// # Errors
-/// When the settings name no API server, or nobody reads the output.
+/// When the settings name no API server, the object cannot be read, the rate is not known though there are series, or
+/// nobody reads the output.
 pub async fn explain(config: &Config) -> anyhow::Result<()> {
     let policy = &config.policy;
     let (query, timeout) = (policy.query.clone(), policy.timeout());
@@ -42,7 +43,12 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
                 writeln!(text, "The VirtualService cannot be read: {error}. So it does nothing.");
         }
     }
-    std::io::stdout().write_all(text.as_bytes()).context("printing the explanation")
+    std::io::stdout().write_all(text.as_bytes()).context("printing the explanation")?;
+    // Before the first request nothing is known, and nothing is wrong.
+    let is_blind = look.rate.as_ref().is_err_and(|unknown| unknown.kind() != "empty");
+    anyhow::ensure!(observed.is_ok(), "the VirtualService cannot be read");
+    anyhow::ensure!(!is_blind, "the rate is not known");
+    Ok(())
 }
 
 // Writing to a String does not fail.
@@ -99,7 +105,7 @@ fn what_is_in_force(config: &Config, observed: &Observed) -> String {
         }
     }
     if let Some(wrong) = wrong_orders {
-        let _ = writeln!(text, "  {wrong}; it counts for nothing.");
+        let _ = writeln!(text, "  {wrong}; until then it holds what it is about.");
     }
     text
 }

@@ -129,12 +129,10 @@ impl Journal {
             "NotRead".clone_into(&mut status.reason);
             "nothing is decided: the VirtualService cannot be read".clone_into(&mut status.text);
         }
-        if let Some(weights) = weights {
-            for cluster in Cluster::ALL {
-                let labels = ClusterLabels { cluster: cluster.name() };
-                let weight = weights.of(cluster);
-                self.metrics.weight.get_or_create(&labels).set(weight.into());
-            }
+        for cluster in Cluster::ALL {
+            let labels = ClusterLabels { cluster: cluster.name() };
+            let weight = weights.map(|weights| weights.of(cluster).into());
+            set(&self.metrics.weight.get_or_create(&labels), weight);
         }
     }
 
@@ -202,6 +200,8 @@ impl Journal {
         let name = reason.name();
         if is_written {
             tracing::info!(rate, from = %in_force, to = %weights, reason = name, "weights written: {reason}");
+        } else if reason.is_trouble() {
+            tracing::warn!(rate, %in_force, desired = %weights, reason = name, "{reason}");
         } else {
             tracing::info!(rate, %in_force, desired = %weights, reason = name, "{reason}");
         }

@@ -32,7 +32,7 @@ pub(crate) struct Metrics {
     pub(crate) cluster_rate: Family<ClusterLabels, Number>,
     pub(crate) burst_failing: Number,
     pub(crate) sample_age: Number,
-    pub(crate) weight: Family<ClusterLabels, Gauge>,
+    pub(crate) weight: Family<ClusterLabels, Number>,
     pub(crate) desired_weight: Family<ClusterLabels, Gauge>,
     pub(crate) mode: Family<ModeLabels, Gauge>,
     pub(crate) queries: Results,
@@ -127,7 +127,7 @@ impl Metrics {
         results("events", "Kubernetes Events, by result", &self.events);
         let reasons = "Ticks, by the reason of their decision";
         registry.register("decisions", reasons, self.decisions.clone());
-        let held = "Time in which weights were held that the rate does not ask for, by reason";
+        let held = "Time in which weights were held, by reason";
         registry.register("hold_seconds", held, self.hold_seconds.clone());
         let reversals = "Writes that moved traffic the other way than the write before";
         registry.register("reversals", reversals, self.reversals.clone());

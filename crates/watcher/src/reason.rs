@@ -66,6 +66,15 @@ pub enum Reason {
         /// No more was needed for this long.
         window: Duration,
     },
+    /// Spill: primary could carry more than it is given, but not yet for long enough.
+    SpareNotForLong {
+        /// The rate.
+        rate: f64,
+        /// What goes to burst, in percent.
+        burst: u32,
+        /// What is left of the window.
+        left: Duration,
+    },
     /// Spill: burst is kept warm.
     Probe {
         /// What goes to burst, in percent.
@@ -144,6 +153,7 @@ impl Reason {
             Self::Between { .. } => "RateBetweenThresholds",
             Self::Overflow { .. } => "Overflow",
             Self::Spare { .. } => "SpareCapacity",
+            Self::SpareNotForLong { .. } => "SpareCapacityNotForLong",
             Self::Probe { .. } => "Probe",
             Self::Unknown { .. } => "RateUnknown",
             Self::Fallback { .. } => "Fallback",
@@ -175,6 +185,7 @@ impl Reason {
         matches!(
             self,
             Self::LowNotForLong { .. }
+                | Self::SpareNotForLong { .. }
                 | Self::Unknown { .. }
                 | Self::Recovering { .. }
                 | Self::Paused
@@ -199,6 +210,7 @@ impl Reason {
                 | Self::Fallback { .. }
                 | Self::BurstFails { .. }
                 | Self::BurstRests { .. }
+                | Self::WriteLimit { .. }
                 | Self::Fight { .. }
         )
     }
@@ -234,12 +246,17 @@ impl fmt::Display for Reason {
             }
             Self::Overflow { rate, capacity, burst } => write!(
                 f,
-                "{burst} % to burst: of {rate:.1}/s, primary is to carry no more than {capacity}/s"
+                "{burst} % to burst: of an expected {rate:.1}/s, primary is to carry no more than {capacity}/s"
             ),
             Self::Spare { rate, burst, window } => write!(
                 f,
                 "{burst} % to burst: for {}, no more than {rate:.1}/s was to be carried",
                 Said(*window)
+            ),
+            Self::SpareNotForLong { rate, burst, left } => write!(
+                f,
+                "holding: {rate:.1}/s needs less than {burst} % in burst, but must for another {}",
+                Said(*left)
             ),
             Self::Probe { burst } => write!(f, "{burst} % to burst, to keep it warm and proven"),
             guard => guard.say_guard(f),
@@ -261,7 +278,7 @@ impl Reason {
             ),
             Self::Recovering { left } => write!(
                 f,
-                "holding: the rate was unknown, and is not to be trusted for another {}",
+                "holding: the rate has been known for too short a time to come home, for another {}",
                 Said(*left)
             ),
             Self::BurstFails { share, rest } => write!(

@@ -51,7 +51,7 @@ pub(crate) struct VirtualService {
 pub(crate) struct Observed {
     pub(crate) weights: Weights,
     pub(crate) orders: Orders,
-    /// What is wrong with the annotations; those that are not wrong count.
+    /// What is wrong with the annotations.
     pub(crate) wrong_orders: Option<String>,
     /// Who has written the weights last; `None` if that was this watcher or another.
     pub(crate) manager: Option<String>,

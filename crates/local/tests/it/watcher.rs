@@ -136,10 +136,15 @@ async fn annotations_are_obeyed() {
     kubernetes.reaches(BURST).await;
     kubernetes.annotate(json!({"istiowatcher/force": "primary"}));
     kubernetes.reaches(HOME).await;
-    kubernetes.annotate(json!({"istiowatcher/hold-home": "true", "istiowatcher/force": "both"}));
+    kubernetes.annotate(json!({"istiowatcher/force": "both"}));
+    eventually("it holds what it cannot read", async || {
+        let (ready, lacks) = watcher.get("/_healthz").await;
+        ready == 503 && lacks.contains("istiowatcher/force: \"both\"")
+    })
+    .await;
+    assert_eq!(kubernetes.virtual_service.weights(), HOME);
+    kubernetes.annotate(json!({"istiowatcher/hold-home": "true"}));
     kubernetes.reaches(BURST).await;
-    let (status, lacks) = watcher.get("/_healthz").await;
-    assert!(status == 503 && lacks.contains("istiowatcher/force: \"both\""), "{status} {lacks}");
     prometheus.say_rate("5");
     eventually("it is held", async || watcher.status().await.reason == "HomeHeld").await;
     kubernetes.annotate(json!({}));

@@ -39,6 +39,10 @@ pub(super) struct Spill {
     settings: SpillSettings,
     /// Over how long a reading averages.
     window: Duration,
+    /// Time between two steps to burst: so long that they alone never use up what may be written.
+    raise_every: Duration,
+    /// When more went to burst than at the look before.
+    raised: Option<Duration>,
     readings: VecDeque<(Duration, f64)>,
     /// The highest need of a time, falling: at most one of each percentage.
     needs: VecDeque<Need>,
@@ -63,10 +67,12 @@ struct Need {
 }
 
 impl Spill {
-    pub(super) fn new(settings: SpillSettings, window: Duration) -> Self {
+    pub(super) fn new(settings: SpillSettings, window: Duration, writes_per_minute: u32) -> Self {
         Self {
             settings,
             window,
+            raise_every: Duration::from_secs(60) / writes_per_minute.max(1),
+            raised: None,
             readings: VecDeque::new(),
             needs: VecDeque::new(),
             known_since: None,
@@ -100,7 +106,8 @@ impl Spill {
         let share = in_force.burst_share();
         self.look(now, share);
         let SpillSettings { capacity, spill_probe, .. } = self.settings;
-        if let Some((rate, burst)) = self.overflow(rate, share) {
+        let may_raise = self.raised.is_none_or(|at| at + self.raise_every <= now);
+        if let Some((rate, burst)) = self.overflow(rate, share).filter(|_| may_raise) {
             self.need(Need { at: now, percent: burst, rate });
             let reason = Reason::Overflow { rate, capacity, burst };
             return Wish { weights: Weights::with_burst(burst), reason };
@@ -109,8 +116,11 @@ impl Spill {
             let reason = Reason::Probe { burst: spill_probe };
             return Wish { weights: Weights::with_burst(spill_probe), reason };
         }
-        let settled = || Wish { weights: in_force, reason: Reason::Settled { rate } };
-        self.spare(now, share).unwrap_or_else(settled)
+        let stays = |reason| Wish { weights: in_force, reason };
+        match self.spare(now, share) {
+            Some(wish) => wish,
+            None => stays(self.waits(now, rate, share).unwrap_or(Reason::Settled { rate })),
+        }
     }
 
     /// Keeps a need until its window ends, or one that is as great comes.
@@ -129,6 +139,7 @@ impl Spill {
             // A guard or somebody else that sends traffic home says nothing about the load.
             self.lowered = was_wished.then_some(now);
         } else if before < share {
+            self.raised = Some(now);
             let lately = |at: Duration| now <= at + self.settings.spill_window * 2;
             if self.lowered.take().is_some_and(lately) {
                 self.flaps.push_back(now);
@@ -176,6 +187,16 @@ impl Spill {
         self.wished_less = true;
         let reason = Reason::Spare { rate, burst, window };
         Some(Wish { weights: Weights::with_burst(burst), reason })
+    }
+
+    /// Why what is not needed stays in burst.
+    fn waits(&self, now: Duration, rate: f64, share: f64) -> Option<Reason> {
+        let burst = (share * 100.0 - 1e-9).ceil() as u32;
+        let is_less = self.percent(rate) + self.settings.spill_dead_band <= burst;
+        let since = self.needs.front()?.at.max(self.known_since?);
+        let step = self.lowered.map_or(now, |at| at + self.settings.spill_step_every);
+        let left = (since + self.down_window()).max(step).saturating_sub(now);
+        is_less.then_some(Reason::SpareNotForLong { rate, burst, left })
     }
 
     /// For how long no more must have been needed: longer where traffic keeps coming home in vain.

@@ -304,11 +304,11 @@ fn spill_keeps_primary_just_full() {
     played.expect(60, 20.0, "Settled", spilt(34));
     played.expect(60, 40.0, "Settled", spilt(69));
     // A minute of less before it comes home, in steps.
-    played.expect(59, 20.0, "Settled", spilt(69));
+    played.expect(59, 20.0, "SpareCapacityNotForLong", spilt(69));
     played.expect(10, 20.0, "Settled", spilt(29));
     // 27 would do, which is within the dead band.
     played.expect(60, 20.0, "Settled", spilt(29));
-    played.expect(59, 8.0, "Settled", spilt(29));
+    played.expect(59, 8.0, "SpareCapacityNotForLong", spilt(29));
     played.expect(30, 8.0, "Settled", spilt(1));
 }
 

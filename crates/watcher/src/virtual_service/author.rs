@@ -15,7 +15,7 @@ pub(super) fn of(metadata: &ObjectMeta) -> Option<String> {
         entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:spec"]["f:http"].is_null())
     };
     let last = entries.iter().filter(has_http).max_by_key(|entry| &entry.time);
-    let manager = last.and_then(|entry| entry.manager.as_ref())?;
+    let manager = last.and_then(|entry| entry.manager.as_ref()).filter(|it| !it.is_empty())?;
     (manager != FIELD_MANAGER).then(|| manager.chars().take(MAX_NAME).collect())
 }
 

@@ -17,7 +17,10 @@ const HOLD_HOME: &str = "istiowatcher/hold-home";
 /// How much of a value that is not accepted is repeated.
 const MAX_VALUE: usize = 40;
 
-/// The orders, and what is wrong with them. One that is wrong is no order.
+/// How all of them begin.
+const PREFIX: &str = "istiowatcher/";
+
+/// The orders, and what is wrong with them. One that is wrong holds what it is about: somebody has meant something.
 pub(super) fn of(metadata: &ObjectMeta) -> (Orders, Option<String>) {
     let mut wrong = None;
     let value = |name: &str| {
@@ -35,17 +38,28 @@ pub(super) fn of(metadata: &ObjectMeta) -> (Orders, Option<String>) {
         Some("true") => true,
         Some(other) => {
             refuse(name, other, "true, or false");
-            false
+            true
         }
     };
-    let (pause, hold_home) = (flag(PAUSE), flag(HOLD_HOME));
+    let (mut pause, hold_home) = (flag(PAUSE), flag(HOLD_HOME));
     let force = value(FORCE).and_then(|value| {
         let cluster = Cluster::ALL.into_iter().find(|it| it.name() == value);
         if cluster.is_none() {
             refuse(FORCE, value, "primary, or burst");
+            pause = true;
         }
         cluster
     });
+    let names = metadata.annotations.iter().flat_map(|all| all.keys());
+    let is_unknown = |name: &&String| {
+        name.starts_with(PREFIX) && ![PAUSE, FORCE, HOLD_HOME].contains(&name.as_str())
+    };
+    if let Some(name) = names.into_iter().find(is_unknown) {
+        let name: String = name.chars().take(MAX_VALUE).collect();
+        wrong.get_or_insert_with(|| {
+            format!("annotation {name} is not known; accepted: {PAUSE}, {FORCE}, {HOLD_HOME}")
+        });
+    }
     (Orders { pause, force, hold_home }, wrong)
 }
 
@@ -79,11 +93,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_said_and_the_others_count() {
+    fn what_is_no_order_is_said_and_holds_what_it_is_about() {
         let pause = Orders { pause: true, ..Orders::default() };
         let wrong = [("istiowatcher/pause", "true"), ("istiowatcher/force", "both")];
         check(&wrong, pause, Some("istiowatcher/force: \"both\" is not accepted"));
         let wrong = [("istiowatcher/pause", "yes")];
-        check(&wrong, Orders::default(), Some("accepted: true, or false"));
+        check(&wrong, pause, Some("accepted: true, or false"));
+        let wrong = [("istiowatcher/force", "home")];
+        check(&wrong, pause, Some("accepted: primary, or burst"));
+        let wrong = [("istiowatcher/hold-home", "1")];
+        let hold_home = Orders { hold_home: true, ..Orders::default() };
+        check(&wrong, hold_home, Some("accepted: true, or false"));
+        let wrong = [("istiowatcher/puase", "true")];
+        check(&wrong, Orders::default(), Some("annotation istiowatcher/puase is not known"));
     }
 }

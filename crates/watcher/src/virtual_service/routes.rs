@@ -56,6 +56,14 @@ impl Spec {
                     .into(),
             );
         }
+        let is_third =
+            |(at, it): (usize, &Destination)| at != primary && at != burst && 0 < it.weight;
+        if route.route.iter().enumerate().any(is_third) {
+            return Err(
+                "spec.http: the route that is split between primary and burst has a third destination with a weight; the watcher moves two"
+                    .into(),
+            );
+        }
         let weights =
             Weights { primary: route.route[primary].weight, burst: route.route[burst].weight };
         let path = |destination: usize| {
@@ -148,5 +156,11 @@ mod tests {
         check(json!([{"route": [primary, elsewhere]}]), Err("not in one route of one host"));
         let split = json!({"route": [primary, burst]});
         check(json!([split, split]), Err("more than one route is split"));
+        let canary = |weight: u32| destination("w", "canary", json!(weight));
+        let third = json!([{"route": [primary, burst, canary(20)]}]);
+        check(third, Err("has a third destination with a weight"));
+        let paths = ("/spec/http/0/route/0/weight", "/spec/http/0/route/1/weight");
+        let third = json!([{"route": [primary, burst, canary(0)]}]);
+        check(third, Ok((100, 0, paths.0, paths.1)));
     }
 }
