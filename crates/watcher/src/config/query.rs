@@ -31,7 +31,7 @@ pub const DEFAULT_CLUSTERS_QUERY: &str =
 #[derive(Clone, Debug, Args)]
 pub struct QuerySettings {
     /// Query for the request rate, in requests per second: an instant vector of one series. With
-    /// `POLICY=spill` its default is over [15s]
+    /// `POLICY=spill` it looks back over 15s
     #[arg(long, env = "QUERY", default_value = DEFAULT_QUERY, value_parser = query,
         default_value_if("policy", ArgPredicate::Equals("spill".into()), SPILL_QUERY))]
     pub query: String,
