@@ -199,9 +199,8 @@ impl Decider {
         let Some(Gap { since, is_loss }) = self.gap.take() else { return };
         if is_loss || self.settings.query.stale_after() < now.saturating_sub(since) {
             self.known_since = now;
-            match &mut self.policy {
-                Policy::Threshold(threshold) => threshold.forget(),
-                Policy::Spill(spill) => spill.forget(),
+            if let Policy::Threshold(threshold) = &mut self.policy {
+                threshold.forget();
             }
         }
     }
@@ -234,7 +233,7 @@ impl Decider {
         let wish = match (self.reading.rate, &mut self.policy) {
             (Err(kind), _) => self.unknown(now, kind, in_force),
             (Ok(rate), Policy::Threshold(threshold)) => threshold.wish(now, rate, in_force),
-            (Ok(rate), Policy::Spill(spill)) => spill.wish(now, rate, in_force),
+            (Ok(rate), Policy::Spill(spill)) => spill.wish(now, rate, self.known_since, in_force),
         };
         let is_less = wish.weights.burst_share() < in_force.burst_share();
         // The first readings after an outage are too low: their window is not full yet.

@@ -93,3 +93,12 @@ async fn check(prometheus: &Prometheus, journal: Journal) -> Infallible {
         sleep(if finding.is_preliminary() { CHECK_SOON } else { CHECK_EVERY }).await;
     }
 }
+
+/// The innermost error: it says what happened, and those around it that an error happened.
+fn what_happened(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

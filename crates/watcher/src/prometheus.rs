@@ -119,7 +119,7 @@ impl Prometheus {
         Ok(Self { client, api, settings, newest_query, timeout })
     }
 
-    /// Looks once. All that is asked is asked at the same time.
+    /// Looks once. All that is asked is asked at the same time, but for `UP_QUERY`, which only an empty answer calls for.
     pub(crate) async fn look(&self) -> Look {
         let (rate, age, clusters) = tokio::join!(self.rate(), self.age(), self.clusters());
         let limit = self.settings.stale_after();
@@ -202,14 +202,8 @@ impl Prometheus {
         if error.is_timeout() {
             return Unknown::Timeout(self.timeout);
         }
-        // The innermost error says what happened; those around it, that an error happened. The URL
-        // is left out: it may hold a password.
-        let error = error.without_url();
-        let mut innermost: &dyn std::error::Error = &error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        Unknown::Unreachable(innermost.to_string())
+        // The URL is left out: it may hold a password.
+        Unknown::Unreachable(crate::what_happened(&error.without_url()))
     }
 }
 

@@ -196,11 +196,7 @@ impl From<kube::Error> for Error {
             let message = line.chars().take(MAX_MESSAGE).collect();
             return Self::Refused { code: status.code, message };
         }
-        let mut innermost: &dyn std::error::Error = &error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        Self::Unreachable(innermost.to_string())
+        Self::Unreachable(crate::what_happened(&error))
     }
 }
 

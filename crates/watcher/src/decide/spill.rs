@@ -46,8 +46,6 @@ pub(super) struct Spill {
     readings: VecDeque<(Duration, f64)>,
     /// The highest need of a time, falling: at most one of each percentage.
     needs: VecDeque<Need>,
-    /// Since when the rate has been known.
-    known_since: Option<Duration>,
     /// The share that went to burst at the last look.
     share: Option<f64>,
     /// Whether less to burst was wished at the last look.
@@ -75,7 +73,6 @@ impl Spill {
             raised: None,
             readings: VecDeque::new(),
             needs: VecDeque::new(),
-            known_since: None,
             share: None,
             wished_less: false,
             lowered: None,
@@ -83,14 +80,8 @@ impl Spill {
         }
     }
 
-    /// What was seen before an outage says nothing any more.
-    pub(super) fn forget(&mut self) {
-        self.known_since = None;
-    }
-
     /// Takes a reading.
     pub(super) fn note(&mut self, now: Duration, rate: f64) {
-        self.known_since.get_or_insert(now);
         while self.readings.front().is_some_and(|(at, _)| *at + self.window * 2 <= now) {
             self.readings.pop_front();
         }
@@ -101,8 +92,14 @@ impl Spill {
         self.need(Need { at: now, percent: self.percent(rate), rate });
     }
 
-    /// Where traffic should go at the rate that was noted last.
-    pub(super) fn wish(&mut self, now: Duration, rate: f64, in_force: Weights) -> Wish {
+    /// Where traffic should go at the rate that was noted last, and has been known since.
+    pub(super) fn wish(
+        &mut self,
+        now: Duration,
+        rate: f64,
+        known_since: Duration,
+        in_force: Weights,
+    ) -> Wish {
         let share = in_force.burst_share();
         self.look(now, share);
         let SpillSettings { capacity, spill_probe, .. } = self.settings;
@@ -117,9 +114,11 @@ impl Spill {
             return Wish { weights: Weights::with_burst(spill_probe), reason };
         }
         let stays = |reason| Wish { weights: in_force, reason };
-        match self.spare(now, share) {
+        match self.spare(now, known_since, share) {
             Some(wish) => wish,
-            None => stays(self.waits(now, rate, share).unwrap_or(Reason::Settled { rate })),
+            None => {
+                stays(self.waits(now, rate, known_since, share).unwrap_or(Reason::Settled { rate }))
+            }
         }
     }
 
@@ -170,15 +169,14 @@ impl Spill {
     }
 
     /// Fewer to burst, if that is enough.
-    fn spare(&mut self, now: Duration, share: f64) -> Option<Wish> {
+    fn spare(&mut self, now: Duration, known_since: Duration, share: f64) -> Option<Wish> {
         let SpillSettings { spill_probe, spill_dead_band, spill_step, spill_step_every, .. } =
             self.settings;
         let window = self.down_window();
-        let is_known = self.known_since.is_some_and(|since| since + window <= now);
+        let is_known = known_since + window <= now;
         let has_waited = self.lowered.is_none_or(|at| at + spill_step_every <= now);
         let Need { percent, rate, .. } = *self.needs.front()?;
-        // Of what is not a whole percentage, the next above.
-        let share = (share * 100.0 - 1e-9).ceil() as u32;
+        let share = in_percent(share);
         let is_all = percent <= spill_probe && percent < share;
         if !is_known || !has_waited || !(is_all || percent + spill_dead_band <= share) {
             return None;
@@ -190,10 +188,10 @@ impl Spill {
     }
 
     /// Why what is not needed stays in burst.
-    fn waits(&self, now: Duration, rate: f64, share: f64) -> Option<Reason> {
-        let burst = (share * 100.0 - 1e-9).ceil() as u32;
+    fn waits(&self, now: Duration, rate: f64, known_since: Duration, share: f64) -> Option<Reason> {
+        let burst = in_percent(share);
         let is_less = self.percent(rate) + self.settings.spill_dead_band <= burst;
-        let since = self.needs.front()?.at.max(self.known_since?);
+        let since = self.needs.front()?.at.max(known_since);
         let step = self.lowered.map_or(now, |at| at + self.settings.spill_step_every);
         let left = (since + self.down_window()).max(step).saturating_sub(now);
         is_less.then_some(Reason::SpareNotForLong { rate, burst, left })
@@ -211,8 +209,7 @@ impl Spill {
     fn percent(&self, rate: f64) -> u32 {
         let SpillSettings { capacity, spill_headroom, spill_max, spill_probe, .. } = self.settings;
         let kept = spill_headroom * capacity / rate.max(f64::MIN_POSITIVE);
-        let percent = (100.0 * (1.0 - kept) - 1e-9).ceil().clamp(0.0, 100.0);
-        (percent as u32).clamp(spill_probe, spill_max)
+        in_percent(1.0 - kept).clamp(spill_probe, spill_max)
     }
 
     fn mean(&self) -> f64 {
@@ -226,4 +223,9 @@ impl Spill {
         let is_earlier = |(at, _): &&(Duration, f64)| *at + self.window / 3 <= *last;
         self.readings.iter().rev().find(is_earlier).map_or(*rate, |(_, rate)| *rate)
     }
+}
+
+/// A share in percent: of what is no whole one, the next above. Below 0 it is 0.
+fn in_percent(share: f64) -> u32 {
+    (100.0 * share - 1e-9).ceil().clamp(0.0, 100.0) as u32
 }
