@@ -28,7 +28,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 pub use access::{ControlToken, Origin};
 pub use config::{Config, VisitorSettings, processor_url};
-pub use load::{Outcome, drive, per_second};
+pub use load::{Outcome, REQUEST_TIMEOUT, drive, per_second};
 
 /// Serves until the shutdown, then waits for what is in flight.
 ///

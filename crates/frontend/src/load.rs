@@ -41,7 +41,7 @@ const MAX_IN_FLIGHT: usize = 1024;
 
 /// How long a request may take in all: longer than the mesh lets it take (`istio/`), so that it is the
 /// mesh that ends it, and counts it.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The highest rate that can be asked for at all, in requests per second.
 pub(crate) const MAX_RATE: u32 = 10_000;

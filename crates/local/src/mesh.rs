@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// The timeout of the route in `istio/`.
-const ROUTE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const ROUTE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a connection to a worker may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection to a worker may take, by `istio/`.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a connection is kept for the next request; a worker keeps it longer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -44,7 +44,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_QUICK_ROUNDS: u32 = 1000;
 
 /// How long a calculation may wait for a processor: less than callers wait for an answer.
-const PROCESSOR_TIMEOUT: Duration = Duration::from_secs(4);
+const PROCESSOR_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How much of an error of the JSON parser is repeated: it may hold what the client sent.
 const MAX_ERROR: usize = 200;

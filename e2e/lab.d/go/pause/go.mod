@@ -1,0 +1,3 @@
+module istio-burst.lab/pause
+
+go 1.26.0

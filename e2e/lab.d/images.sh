@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The images that the lab itself runs, made of the parts and packages: once for each version of them.
+set -euo pipefail
+LAB=$(cd "$(dirname "$0")" && pwd)
+. "$LAB/settings.sh"
+. "$LAB/roots.sh"
+istio=$("$LAB/parts.sh" folder istio)
+
+key=$(cat <("$LAB/parts.sh" path) "$LAB/images.sh" "$LAB/roots.sh" <(ls "$CACHE"/wheels/*.whl) <(redis-server --version) |
+  sha256sum | cut -c1-16)
+[ ! -e "$CACHE/images/$key" ] || exit 0
+echo "lab: making the images of the clusters"
+rm -rf "$CACHE/images"
+mkdir -p "$CACHE/images"
+
+# simple PART PROGRAM USER: one program, which needs nothing else.
+simple() {
+  local root
+  root=$(new_root "$1")
+  add_program "$root" "$("$LAB/parts.sh" folder "$1")/$2" "usr/bin/$2"
+  image "lab.local/$1:1" "$root" --entrypoint "[\"/usr/bin/$2\"]" --user "$3"
+  archive "lab.local/$1:1" "$CACHE/images/$1.tar"
+}
+simple pause pause 65534:65534
+simple dns dns 65534:65534
+simple prometheus prometheus 65534:65534
+
+root=$(new_root pilot)
+add_program "$root" "$istio/pilot-discovery" usr/local/bin/pilot-discovery
+mkdir -p "$root/var/lib/istio/envoy"
+image lab.local/pilot:1 "$root" --entrypoint '["/usr/local/bin/pilot-discovery"]' --user 1337:1337
+archive lab.local/pilot:1 "$CACHE/images/pilot.tar"
+
+# The sidecar: Istio's agent, upstream's Envoy, and iptables, which leads a pod's traffic to it.
+root=$(new_root proxyv2)
+add_program "$root" "$istio/pilot-agent" usr/local/bin/pilot-agent
+add_program "$root" "$CACHE/wheels/bin/envoy" usr/local/bin/envoy
+add_program "$root" /usr/sbin/xtables-nft-multi usr/sbin/xtables-nft-multi
+add_program "$root" /usr/bin/dash usr/bin/sh
+for family in iptables ip6tables; do
+  for name in $family{,-save,-restore,-nft,-nft-save,-nft-restore}; do ln -s xtables-nft-multi "$root/usr/sbin/$name"; done
+done
+extensions=$(dirname "$(find /usr/lib -name libxt_conntrack.so | head -1)")
+mkdir -p "$root/$extensions"
+cp "$extensions"/*.so "$root/$extensions/"
+mkdir -p "$root/var/lib/istio/envoy" "$root/etc/istio/proxy"
+chmod 777 "$root/etc/istio/proxy"
+cp "$istio/envoy_bootstrap.json" "$root/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"
+image lab.local/proxyv2:1 "$root" --entrypoint '["/usr/local/bin/pilot-agent"]' --user 0 \
+  --env PATH=/usr/local/bin:/usr/sbin:/usr/bin
+archive lab.local/proxyv2:1 "$CACHE/images/proxyv2.tar"
+
+# Redis, under the name that k8s/redis.yaml gives it: Debian's.
+reference=$(sed -n 's/^ *image: //p' "$LAB/../../k8s/redis.yaml")
+root=$(new_root redis)
+add_program "$root" "$(readlink -f "$(command -v redis-server)")" usr/bin/redis-server
+add_program "$root" "$(command -v redis-cli)" usr/bin/redis-cli
+image "$reference" "$root" --entrypoint '["/usr/bin/redis-server"]' --env PATH=/usr/bin
+archive "$reference" "$CACHE/images/redis.tar"
+
+rm -rf "$CACHE/roots"
+touch "$CACHE/images/$key"

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Joins the two machines by one network, and each with this machine.
+set -euo pipefail
+LAB=$(cd "$(dirname "$0")" && pwd)
+. "$LAB/settings.sh"
+. "$LAB/machines.sh"
+
+primary=$(first_process primary)
+burst=$(first_process burst)
+nsenter --target "$primary" --net ip link add name eth1 type veth peer name eth1 netns "$burst"
+for name in $CLUSTERS; do
+  process=$(first_process "$name")
+  ip link add name "lab-$name" type veth peer name eth0 netns "$process"
+  ip addr add "${HERE[$name]}/24" dev "lab-$name"
+  ip link set "lab-$name" up
+  inside() { nsenter --target "$process" --net "$@"; }
+  inside ip addr add "${OUTSIDE[$name]}/24" dev eth0
+  inside ip addr add "${NODE[$name]}/24" dev eth1
+  inside ip link set eth0 up
+  inside ip link set eth1 up
+  inside sysctl -qw net.ipv4.ip_forward=1
+done
+nsenter --target "$primary" --net ip route add "${PODS[burst]}.0/24" via "${NODE[burst]}"
+nsenter --target "$burst" --net ip route add "${PODS[primary]}.0/24" via "${NODE[primary]}"

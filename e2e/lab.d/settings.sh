@@ -1,0 +1,38 @@
+# What the lab's scripts agree on: versions, places, names, addresses. To be sourced.
+# shellcheck shell=bash disable=SC2034
+
+KUBERNETES_VERSION=1.37.2
+ISTIO_VERSION=1.31.1-lab # a state of its main branch after 1.31 (go/istio/go.mod): releases are not served as modules
+PROMETHEUS_VERSION=3.16.0
+ENVOY_VERSION=1.40.0
+KUBECTL_VERSION=1.37.1
+
+# What outlives a run (what was built or fetched), what one run writes, and where it notes what runs.
+CACHE=${LAB_CACHE:-/var/cache/istio-burst-lab}
+STATE=/var/lib/istio-burst-lab
+RUN=/run/istio-burst-lab
+KUBECONFIG=$STATE/kubeconfig
+export KUBECONFIG KUBECACHEDIR=$STATE/kubectl
+
+CLUSTERS="primary burst"
+
+# Each cluster is one machine: a set of namespaces. Its node's address is in the network that both share; the outside one is how
+# this machine reaches it. Pods are routed between the machines, not hidden behind them.
+declare -A NODE=([primary]=10.77.0.11 [burst]=10.77.0.12)
+declare -A OUTSIDE=([primary]=10.77.1.2 [burst]=10.77.2.2)
+declare -A HERE=([primary]=10.77.1.1 [burst]=10.77.2.1)
+declare -A PODS=([primary]=10.244.1 [burst]=10.244.2)
+declare -A SERVICES=([primary]=10.96 [burst]=10.97)
+
+fail() { echo "lab: $*" >&2; exit 1; }
+
+# Runs a command until it succeeds: for at most so many seconds.
+eventually() {
+  local seconds=$1 end
+  shift
+  end=$((SECONDS + seconds))
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || fail "not within $seconds s: $*"
+    sleep 0.2
+  done
+}
