@@ -58,5 +58,13 @@ add_program "$root" "$(command -v redis-cli)" usr/bin/redis-cli
 image "$reference" "$root" --entrypoint '["/usr/bin/redis-server"]' --env PATH=/usr/bin
 archive "$reference" "$CACHE/images/redis.tar"
 
+# What the suite calls from inside a cluster.
+root=$(new_root tools)
+for program in dash:sh curl:curl redis-cli:redis-cli sleep:sleep; do
+  add_program "$root" "$(command -v "${program%:*}")" "usr/bin/${program#*:}"
+done
+image lab.local/tools:1 "$root" --cmd '["/usr/bin/sleep", "infinity"]' --env PATH=/usr/bin --user 65534:65534
+archive lab.local/tools:1 "$CACHE/images/tools.tar"
+
 rm -rf "$CACHE/roots"
 touch "$CACHE/images/$key"

@@ -49,6 +49,7 @@ start_machine() {
   mkdir -p "$RUN" "$STATE/$name/lib" "$STATE/$name/log"
   make_cgroups "$name"
   (
+    exec 9>&- # the lock is not the machine's
     enter_cgroups "$name"
     exec setsid unshare --fork --kill-child --pid --mount --net --uts --cgroup \
       "$LAB/machine-init.sh" "$name" "$STATE/$name"
@@ -71,5 +72,5 @@ in_machine() {
 start_in_machine() {
   local name=$1 daemon=$2
   shift 2
-  in_machine "$name" setsid "$@" >"$STATE/$name/log/$daemon.log" 2>&1 </dev/null &
+  in_machine "$name" setsid "$@" >"$STATE/$name/log/$daemon.log" 2>&1 </dev/null 9>&- &
 }

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
 
+import { launch } from "../chromium.mjs";
 import { LEFT_OUT, Stack, demo, eventually, freePort, out, secondsOf } from "../support.mjs";
 
 const skip = LEFT_OUT.has("chromium") && "chromium is left out";
@@ -18,13 +18,7 @@ const errors = [];
 before(async () => {
   if (skip) return;
   stack = await demo();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync",
-    ],
-  });
+  browser = await launch();
   page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
   page.on("request", (request) => {
     if (!request.url().startsWith(stack.pageUrl) && !request.url().startsWith("data:")) foreign.push(request.url());

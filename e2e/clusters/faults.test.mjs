@@ -1,0 +1,99 @@
+// Pods that are deleted, and Deployments that are restarted, under load: all is right again by itself.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { eventually, secondsOf } from "../support.mjs";
+import { Visitor, allRolledOut, applyAll, failed, firstPod, kubectl, lost, weights } from "./support.mjs";
+
+const RATE = 20;
+let visitor;
+
+before(async () => {
+  await applyAll();
+  await allRolledOut();
+  visitor = await new Visitor().connected();
+  await visitor.ask(RATE);
+  await visitor.comesTo(true, 60);
+});
+after(async () => {
+  await visitor?.ask(0);
+  visitor?.leave();
+});
+
+/** What became of the requests while something was done, and for some seconds after it. */
+async function during(what, something) {
+  const start = visitor.stats;
+  const seconds = await secondsOf(something);
+  await new Promise((resolve) => setTimeout(resolve, 7000));
+  const { stats } = visitor;
+  const report = { answered: stats.ledger.answered - start.ledger.answered, failed: failed(stats) - failed(start), lost: lost(stats) - lost(start) };
+  console.log(`${what}: ${seconds.toFixed(1)} s, ${JSON.stringify(report)}`);
+  return report;
+}
+
+const deletePod = async (context, app) => {
+  await kubectl(context, "delete", "pod", await firstPod(context, app));
+  await allRolledOut(90);
+};
+const restart = async (context, deployment) => {
+  await kubectl(context, "rollout", "restart", `deployment/${deployment}`);
+  await kubectl(context, "rollout", "status", `deployment/${deployment}`, "--timeout=90s");
+};
+
+for (const [name, something] of [
+  ["a worker of burst is deleted", () => deletePod("burst", "worker")],
+  ["burst's workers are restarted, one after the other", () => restart("burst", "worker-deployment")],
+  ["primary's workers are restarted", () => restart("primary", "worker-deployment")],
+]) {
+  test(`${name}: no request fails, no answer is lost`, { timeout: 180_000 }, async () => {
+    const report = await during(name, something);
+    assert.equal(report.failed, 0);
+    assert.equal(report.lost, 0);
+  });
+}
+
+for (const [name, something] of [
+  ["the watcher is deleted", () => deletePod("primary", "istiowatcher")],
+  ["the watcher is restarted", () => restart("primary", "istiowatcher-deployment")],
+]) {
+  test(`${name}: the load stays where it is, and comes home when it should`, { timeout: 180_000 }, async () => {
+    const report = await during(name, something);
+    assert.deepEqual([report.failed, report.lost, await weights()], [0, 0, "0 100"]);
+    await visitor.ask(5);
+    await visitor.comesTo(false, 90);
+    await visitor.ask(RATE);
+    await visitor.comesTo(true, 60);
+  });
+}
+
+for (const [name, something] of [
+  ["Redis is deleted", () => deletePod("primary", "redis-cache")],
+  ["Redis is restarted", () => restart("primary", "redis-cache")],
+]) {
+  test(`${name}: requests fail while it is away, and go on after it`, { timeout: 180_000 }, async () => {
+    const report = await during(name, something);
+    assert.ok(report.failed > 0, "it was away");
+    // A result that is published before the frontend has subscribed again is nobody's: Redis keeps none.
+    assert.ok(report.lost <= RATE * 2, `lost ${report.lost}`);
+    const after = await during(`after: ${name}`, () => visitor.comesTo(true, 60));
+    assert.deepEqual([after.failed, after.lost], [0, 0]);
+  });
+}
+
+for (const [name, something] of [
+  ["the frontend is deleted", () => deletePod("primary", "frontend")],
+  ["the frontend is restarted", () => restart("primary", "frontend-deployment")],
+]) {
+  test(`${name}: visitors are back by themselves, and the load when one asks for it`, { timeout: 180_000 }, async () => {
+    const seconds = await secondsOf(async () => {
+      await something();
+      await eventually("the client is connected to the new one", () => visitor.socket.connected && visitor.stats.freq === 0, 60);
+    });
+    console.log(`${name}: back after ${seconds.toFixed(1)} s`);
+    await visitor.ask(RATE);
+    await visitor.comesTo(true, 60);
+    const report = await during(`after: ${name}`, () => {});
+    assert.deepEqual([report.failed, report.lost], [0, 0]);
+  });
+}

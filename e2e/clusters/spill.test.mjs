@@ -1,0 +1,57 @@
+// POLICY=spill on two clusters: primary stays just full, and only what it cannot carry goes to burst.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { eventually } from "../support.mjs";
+import { Visitor, allRolledOut, applyAll, failed, kubectl, lost, weights } from "./support.mjs";
+
+let visitor;
+
+before(async () => {
+  await applyAll();
+  await allRolledOut();
+  await kubectl("primary", "set", "env", "deployment/istiowatcher-deployment", "POLICY=spill", "SPILL_WINDOW=20s", "SPILL_FLAP_BUDGET=60");
+  await kubectl("primary", "rollout", "status", "deployment/istiowatcher-deployment", "--timeout=60s");
+  visitor = await new Visitor().connected();
+});
+after(async () => {
+  await visitor?.ask(0);
+  visitor?.leave();
+  await kubectl("primary", "delete", "deployment/istiowatcher-deployment");
+  await applyAll();
+  await allRolledOut();
+});
+
+/** Requests per second that each cluster answers, over some seconds. */
+async function rates(seconds) {
+  const count = () => ({ primary: 0, burst: 0, ...Object.fromEntries(Object.entries(visitor.stats.results.by_prefix).map(([prefix, results]) => [prefix === "" ? "primary" : "burst", results])) });
+  const start = count();
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const end = count();
+  return { primary: (end.primary - start.primary) / seconds, burst: (end.burst - start.burst) / seconds };
+}
+
+test("5, 12, 20, 40, 5: primary carries up to 15/s, burst the rest", { timeout: 300_000 }, async () => {
+  const start = visitor.stats;
+  for (const rate of [5, 12, 20, 40, 5]) {
+    await visitor.ask(rate);
+    const atHome = Math.min(rate, 15);
+    await eventually(
+      `at ${rate}/s primary carries some ${atHome}/s`,
+      async () => {
+        const { primary } = await rates(4);
+        return primary > atHome * 0.75 && primary < atHome * 1.25;
+      },
+      90,
+    );
+    const { primary, burst } = await rates(15);
+    console.log(`spill at ${rate}/s: primary ${primary.toFixed(1)}/s, burst ${burst.toFixed(1)}/s, weights ${await weights()}`);
+    assert.ok(Math.abs(primary + burst - rate) < 0.1 * rate + 0.5, `${primary} + ${burst}`);
+    assert.ok(primary < 15 * 1.2, `primary ${primary}/s`);
+    if (rate > 15) assert.ok(primary > 15 * 0.75, `primary ${primary}/s`);
+  }
+  await eventually("all is at home", async () => ["100 0", "99 1"].includes(await weights()), 120);
+  assert.equal(failed(visitor.stats) - failed(start), 0);
+  assert.equal(lost(visitor.stats) - lost(start), 0);
+});

@@ -1,0 +1,76 @@
+// The whole story on two clusters: the page at the gateway in Chromium, and both official socket.io clients, while the load bursts
+// and comes home.
+
+import assert from "node:assert/strict";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { io as io4 } from "socket.io-client";
+import io2 from "socket.io-client-2";
+
+import { LEFT_OUT, eventually, out, secondsOf } from "../support.mjs";
+import { launch } from "../chromium.mjs";
+import { Visitor, allRolledOut, applyAll, failed, kubectl, lost, url, weights } from "./support.mjs";
+
+const withoutBrowser = LEFT_OUT.has("chromium");
+const visitors = [];
+let browser;
+let page;
+
+before(async () => {
+  await applyAll();
+  await allRolledOut();
+  await eventually("all is at home", async () => (await weights()) === "100 0");
+  visitors.push(await new Visitor(io4).connected(), await new Visitor(io2, { transports: ["polling"] }).connected());
+  if (withoutBrowser) return;
+  browser = await launch();
+  page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
+  await page.goto(url);
+});
+after(async () => {
+  for (const visitor of visitors) visitor.leave();
+  await browser?.close();
+});
+
+const newest = async () => (await page.locator("#hashes li").allTextContents()).slice(0, 12);
+
+/** By the page if there is one, else as the page would. */
+async function enter(frequency) {
+  if (withoutBrowser) return visitors[0].ask(frequency);
+  await page.locator("#frequency").fill(String(frequency));
+  await page.locator("#frequency").press("Enter");
+}
+
+/** Waits until all who watch see a dozen of one kind. */
+async function comesTo(isBurst, seconds) {
+  const seen = visitors.map((visitor) => visitor.comesTo(isBurst, seconds));
+  if (!withoutBrowser) {
+    const isSo = (hashes) => hashes.length === 12 && hashes.every((hash) => hash.startsWith("bursty-") === isBurst);
+    seen.push(eventually("the page shows it", async () => isSo(await newest()), seconds));
+  }
+  await Promise.all(seen);
+}
+
+test("5, 20, 5: the load bursts into the other cluster and comes home, and nothing is lost", { timeout: 240_000 }, async () => {
+  if (!withoutBrowser) assert.equal(await page.title(), "String Hashr");
+  await enter(5);
+  await comesTo(false, 20);
+  const start = visitors[0].stats;
+  await enter(20);
+  const burst = await secondsOf(() => comesTo(true, 60));
+  if (!withoutBrowser) await page.screenshot({ path: path.join(out, "two-clusters-burst.png") });
+  assert.equal(await weights(), "0 100");
+  await enter(5);
+  const home = await secondsOf(() => comesTo(false, 90));
+  assert.equal(await weights(), "100 0");
+  await enter(0);
+  await eventually("all are answered", () => visitors[0].stats.freq === 0 && visitors[0].stats.ledger.in_flight === 0);
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  const { stats } = visitors[0];
+  const answered = stats.ledger.answered - start.ledger.answered;
+  console.log(`burst after ${burst.toFixed(1)} s, home after ${home.toFixed(1)} s; ${answered} answered, corrected p99 ${stats.latencies.corrected.p99} ms`);
+  assert.ok(answered > 300, String(answered));
+  assert.equal(failed(stats) - failed(start), 0, "failed");
+  assert.equal(lost(stats) - lost(start), 0, "lost");
+  const events = await kubectl("primary", "get", "events", "--field-selector", "involvedObject.name=worker-virtual-service", "-o", "jsonpath={.items[*].reason}");
+  assert.match(events, /Burst|Home/i);
+});

@@ -1,0 +1,53 @@
+// The codelab's first half: one cluster, no Istio, the page by a port that is forwarded.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { after, test } from "node:test";
+import { io } from "socket.io-client";
+
+import { eventually, freePort } from "../support.mjs";
+import { kubectl, kubectlFails } from "./support.mjs";
+
+let forward;
+after(() => forward?.kill());
+
+test("a cluster without Istio says what is missing", async () => {
+  const said = await kubectlFails("primary", "apply", "-f", "istio/");
+  assert.match(said, /no matches for kind "VirtualService" in version "networking.istio.io\/v1"/);
+  assert.match(said, /ensure CRDs are installed first/);
+});
+
+test("restricted Pod Security admission accepts our pods, and hashes flow", { timeout: 120_000 }, async () => {
+  await kubectl("primary", "label", "namespace", "default", "--overwrite", "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted");
+  await kubectl("primary", "apply", "-f", "k8s/");
+  for (const name of ["frontend-deployment", "worker-deployment", "redis-cache"]) {
+    await kubectl("primary", "rollout", "status", `deployment/${name}`, "--timeout=60s");
+  }
+
+  const port = await freePort();
+  forward = spawn("kubectl", ["--context", "primary", "-n", "default", "port-forward", "service/frontend-service", `${port}:80`], { stdio: "ignore" });
+  await eventually("the page is there", async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
+  const socket = io(`http://127.0.0.1:${port}`, { forceNew: true });
+  const results = [];
+  socket.on("calculation", (text) => results.push(text));
+  await eventually("it is connected", () => socket.connected);
+  await new Promise((resolve) => socket.emit("frequency", { freq: 20 }, resolve));
+  await eventually("hashes flow", () => results.length > 100);
+  socket.disconnect();
+  assert.match(results[0], /^[A-Za-z0-9+/]{43}=$/);
+});
+
+test("the watcher says what it lacks, and waits", async () => {
+  const pod = await eventually("it runs", () =>
+    kubectl("primary", "get", "pods", "-l", "app=istiowatcher", "--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}"));
+  const log = await kubectl("primary", "logs", pod);
+  assert.match(log, /VirtualService/i);
+  const restarts = await kubectl("primary", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}");
+  assert.equal(restarts, "0");
+});
+
+test("it is tidied up as it was put there", async () => {
+  await kubectl("primary", "delete", "-f", "k8s/");
+  await kubectl("primary", "label", "namespace", "default", "pod-security.kubernetes.io/enforce-", "pod-security.kubernetes.io/warn-");
+  assert.equal(await kubectl("primary", "get", "deployments,services,roles,serviceaccounts", "-o", "name", "--field-selector=metadata.name!=default,metadata.name!=kubernetes"), "");
+});
