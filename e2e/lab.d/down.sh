@@ -22,4 +22,7 @@ for name in $CLUSTERS; do
   done
   ip link delete "lab-$name" 2>/dev/null || true
 done
+# A fault of ours, rather than somebody's surprise a day later.
+left=$(find /sys/fs/cgroup -type d -name 'istio-burst-lab-*' && grep -o "$STATE[^ ]*" /proc/self/mounts) || true
+[ -z "$left" ] || fail "left behind: $left"
 rm -rf "$STATE" "$RUN"

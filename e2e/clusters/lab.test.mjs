@@ -1,0 +1,45 @@
+// The lab leaves the machine as it was, also when it was interrupted.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { eventually, root } from "../support.mjs";
+
+const shell = (command) => execFileSync("bash", ["-c", command], { cwd: root, encoding: "utf8" });
+
+/** What a lab could leave behind. */
+const machine = () => ({
+  mounts: shell("cut -d' ' -f2,3 /proc/self/mounts | sort"),
+  links: shell("ip -br link | cut -d' ' -f1"),
+  routes: shell("ip route; ip -6 route | grep -v lab-"),
+  cgroups: shell("find /sys/fs/cgroup -type d | sort"),
+  kernel: shell("sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys net.ipv4.ip_forward net.ipv4.conf.all 2>/dev/null"),
+  rules: shell("nft list ruleset 2>/dev/null || true"),
+  processes: shell("ps -eo comm= | grep -E 'kube|etcd|containerd|coredns|envoy|pilot|^pause$|unshare' | sort || true"),
+});
+
+for (const [when, interrupt] of [
+  ["as it makes its machines", () => existsSync("/run/istio-burst-lab/primary.pid")],
+  ["as its nodes start", () => existsSync("/var/lib/istio-burst-lab/burst/log/kubelet.log")],
+]) {
+  test(`an up that is killed ${when} leaves nothing once it is down`, { timeout: 120_000 }, async () => {
+    const before = machine();
+    const up = spawn("e2e/lab", ["up", "clusters"], { cwd: root, stdio: "ignore", detached: true });
+    await eventually("it has come so far", interrupt, 60);
+    process.kill(-up.pid, "SIGKILL");
+    await once(up, "close");
+    shell("e2e/lab down");
+    await sleep(500);
+    assert.deepEqual(machine(), before);
+  });
+}
+
+test("down where nothing is up is no error, and up refuses what it does not know", () => {
+  shell("e2e/lab down");
+  assert.throws(() => shell("e2e/lab up everything"), /accepted: clusters, or nothing/);
+  assert.throws(() => shell("e2e/lab status"), /not up/);
+});
