@@ -4,21 +4,18 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { eventually, secondsOf } from "../support.mjs";
-import { Visitor, allRolledOut, applyAll, failed, firstPod, kubectl, lost, weights } from "./support.mjs";
+import { allRolledOut, applyAll, failed, firstPod, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
 
 const RATE = 20;
+const visit = visitorsUntil(after);
 let visitor;
 
 before(async () => {
   await applyAll();
   await allRolledOut();
-  visitor = await new Visitor().connected();
+  visitor = await visit().connected();
   await visitor.ask(RATE);
   await visitor.comesTo(true, 60);
-});
-after(async () => {
-  await visitor?.ask(0);
-  visitor?.leave();
 });
 
 /** What became of the requests while something was done, and for some seconds after it. */

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { eventually } from "../support.mjs";
-import { Visitor, allRolledOut, applyAll, failed, kubectl, lost, weights } from "./support.mjs";
+import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
 
+const visit = visitorsUntil(after);
 let visitor;
 
 before(async () => {
@@ -13,11 +14,9 @@ before(async () => {
   await allRolledOut();
   await kubectl("primary", "set", "env", "deployment/istiowatcher-deployment", "POLICY=spill", "SPILL_WINDOW=20s", "SPILL_FLAP_BUDGET=60");
   await kubectl("primary", "rollout", "status", "deployment/istiowatcher-deployment", "--timeout=60s");
-  visitor = await new Visitor().connected();
+  visitor = await visit().connected();
 });
 after(async () => {
-  await visitor?.ask(0);
-  visitor?.leave();
   await kubectl("primary", "delete", "deployment/istiowatcher-deployment");
   await applyAll();
   await allRolledOut();

@@ -9,8 +9,9 @@ import io2 from "socket.io-client-2";
 
 import { LEFT_OUT, eventually, out, secondsOf } from "../support.mjs";
 import { launch } from "../chromium.mjs";
-import { Visitor, allRolledOut, applyAll, failed, kubectl, lost, url, weights } from "./support.mjs";
+import { allRolledOut, applyAll, failed, kubectl, lost, url, visitorsUntil, weights } from "./support.mjs";
 
+const visit = visitorsUntil(after);
 const withoutBrowser = LEFT_OUT.has("chromium");
 const visitors = [];
 let browser;
@@ -19,15 +20,14 @@ let page;
 before(async () => {
   await applyAll();
   await allRolledOut();
-  await eventually("all is at home", async () => (await weights()) === "100 0");
-  visitors.push(await new Visitor(io4).connected(), await new Visitor(io2, { transports: ["polling"] }).connected());
+  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
+  visitors.push(await visit(io4).connected(), await visit(io2, { transports: ["polling"] }).connected());
   if (withoutBrowser) return;
   browser = await launch();
   page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
   await page.goto(url);
 });
 after(async () => {
-  for (const visitor of visitors) visitor.leave();
   await browser?.close();
 });
 
@@ -72,5 +72,5 @@ test("5, 20, 5: the load bursts into the other cluster and comes home, and nothi
   assert.equal(failed(stats) - failed(start), 0, "failed");
   assert.equal(lost(stats) - lost(start), 0, "lost");
   const events = await kubectl("primary", "get", "events", "--field-selector", "involvedObject.name=worker-virtual-service", "-o", "jsonpath={.items[*].reason}");
-  assert.match(events, /Burst|Home/i);
+  assert.match(events, /RateHigh.*RateLow/, "told by Events");
 });

@@ -1,7 +1,7 @@
 // What the tests on two real clusters share: kubectl, the manifests, a visitor of the page.
 
-import { execFile, execFileSync } from "node:child_process";
-import path from "node:path";
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { io } from "socket.io-client";
 
@@ -49,7 +49,7 @@ export const firstPod = async (context, app) =>
   kubectl(context, "get", "pods", "-l", `app=${app}`, "--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}");
 
 /** Somebody who watches the page, by an official client. */
-export class Visitor {
+class Visitor {
   results = [];
 
   constructor(client = io, options = {}) {
@@ -86,16 +86,26 @@ export class Visitor {
     return (Date.now() - start) / 1000;
   }
 
-  leave() {
+  /** Ends the load and leaves. */
+  async leave() {
+    if (this.socket.connected) await Promise.race([this.ask(0), sleep(2000)]);
     this.socket.disconnect();
   }
+}
+
+/** Returns what makes visitors who leave when a file's tests are over; `after` is node:test's. */
+export function visitorsUntil(after) {
+  const made = [];
+  after(async () => {
+    for (const visitor of made) await visitor.leave();
+  });
+  return (...args) => {
+    const visitor = new Visitor(...args);
+    made.push(visitor);
+    return visitor;
+  };
 }
 
 /** How many requests failed, and how many answers had no result. */
 export const failed = (stats) => Object.values(stats.ledger.failed).reduce((sum, count) => sum + count, 0);
 export const lost = (stats) => stats.results.trips.lost;
-
-/** Whether the programs that the tests need are there: said once, rather than by each test. */
-execFileSync("kubectl", ["version", "--client"], { stdio: "ignore" });
-
-export const folder = path.join(root, "e2e", "clusters");

@@ -19,6 +19,8 @@ for name in $CLUSTERS; do
   inside ip link set eth0 up
   inside ip link set eth1 up
   inside sysctl -qw net.ipv4.ip_forward=1
+  # Wherever: kube-proxy leads it elsewhere, but not before there is a route.
+  inside ip route add "${SERVICES[$name]}.0.0/16" dev eth1
 done
 nsenter --target "$primary" --net ip route add "${PODS[burst]}.0/24" via "${NODE[burst]}"
 nsenter --target "$burst" --net ip route add "${PODS[primary]}.0/24" via "${NODE[primary]}"

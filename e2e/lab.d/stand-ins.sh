@@ -28,8 +28,8 @@ cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 small=$CACHE/roots/distroless
 rm -rf "$small"
 mkdir -p "$small/home/nonroot"
-chroot "$root" sh -c 'cd /tmp && apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root base-files netbase \
-  media-types tzdata libc6 gcc-14-base libgcc-s1 libgomp1 libstdc++6 libssl3t64 libzstd1 zlib1g'
+chroot "$root" sh -c \
+  'cd /tmp && apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root base-files media-types netbase tzdata'
 for package in "$root"/tmp/*.deb; do
   dpkg-deb -x "$package" "$small"
   rm "$package"

@@ -56,7 +56,7 @@ fn the_dockerfiles_share_all_but_their_last_stage() {
 
     let toolchain = text("rust-toolchain.toml");
     let channel = toolchain.split_once("channel = \"").unwrap().1.split('"').next().unwrap();
-    for line in [format!("rust:{channel}-slim"), format!("RUSTUP_TOOLCHAIN={channel} ")] {
+    for line in [format!("rust:{channel}-slim"), format!("RUSTUP_TOOLCHAIN={channel}\n")] {
         assert!(parts[0].contains(&line), "the compiler of rust-toolchain.toml: {line}");
     }
 }
