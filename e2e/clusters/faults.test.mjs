@@ -51,18 +51,21 @@ for (const [name, something] of [
 }
 
 for (const [name, something] of [
-  ["the watcher is deleted", () => deletePod("primary", "istiowatcher")],
   ["the watcher is restarted", () => restart("primary", "istiowatcher-deployment")],
+  ["the watcher is deleted", () => deletePod("primary", "istiowatcher")],
 ]) {
-  test(`${name}: the load stays where it is, and comes home when it should`, { timeout: 180_000 }, async () => {
+  test(`${name}: the load stays where it is`, { timeout: 180_000 }, async () => {
     const report = await during(name, something);
     assert.deepEqual([report.failed, report.lost, await weights()], [0, 0, "0 100"]);
-    await visitor.ask(5);
-    await visitor.comesTo(false, 90);
-    await visitor.ask(RATE);
-    await visitor.comesTo(true, 60);
   });
 }
+
+test("a watcher that was deleted brings the load home when it should, and sends it out again", { timeout: 180_000 }, async () => {
+  await visitor.ask(5);
+  await visitor.comesTo(false, 90);
+  await visitor.ask(RATE);
+  await visitor.comesTo(true, 60);
+});
 
 for (const [name, something] of [
   ["Redis is deleted", () => deletePod("primary", "redis-cache")],
@@ -73,10 +76,14 @@ for (const [name, something] of [
     assert.ok(report.failed > 0, "it was away");
     // A result that is published before the frontend has subscribed again is nobody's: Redis keeps none.
     assert.ok(report.lost <= RATE * 2, `lost ${report.lost}`);
-    const after = await during(`after: ${name}`, () => visitor.comesTo(true, 60));
+    const after = await during(`after: ${name}`, () => {});
     assert.deepEqual([after.failed, after.lost], [0, 0]);
   });
 }
+
+test("a burst that failed with Redis is tried again, and has the load again", { timeout: 300_000 }, async () => {
+  console.log(`trusted again after ${(await visitor.comesTo(true, 280)).toFixed(1)} s`);
+});
 
 for (const [name, something] of [
   ["the frontend is deleted", () => deletePod("primary", "frontend")],
@@ -89,8 +96,8 @@ for (const [name, something] of [
     });
     console.log(`${name}: back after ${seconds.toFixed(1)} s`);
     await visitor.ask(RATE);
-    await visitor.comesTo(true, 60);
     const report = await during(`after: ${name}`, () => {});
+    assert.ok(report.answered > RATE * 5, String(report.answered));
     assert.deepEqual([report.failed, report.lost], [0, 0]);
   });
 }

@@ -96,7 +96,10 @@ fn the_watcher_moves_what_it_counts() {
     }
     let frontend: Deployment = pods.get("frontend-deployment");
     let labels = frontend.spec.unwrap().template.metadata.unwrap().labels.unwrap();
-    assert!(config.policy.query.up_query.contains(&format!("app=\"{}\"", labels["app"])), "UP_QUERY");
+    assert!(
+        config.policy.query.up_query.contains(&format!("app=\"{}\"", labels["app"])),
+        "UP_QUERY"
+    );
 }
 
 #[test]

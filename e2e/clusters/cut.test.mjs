@@ -1,0 +1,66 @@
+// Burst is cut off: nothing that is sent there arrives, and nobody says so.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { after, before, test } from "node:test";
+
+import { eventually, root, secondsOf } from "../support.mjs";
+import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
+
+const lab = (command) => execFileSync("e2e/lab", [command], { cwd: root, stdio: "ignore" });
+const visit = visitorsUntil(after);
+const strangers = "e2e/clusters/strangers.yaml";
+let isCut = false;
+
+before(async () => {
+  await applyAll();
+  await kubectl("primary", "apply", "-f", strangers);
+  await allRolledOut();
+});
+after(async () => {
+  if (isCut) lab("mend");
+  await kubectl("primary", "delete", "--ignore-not-found", "--grace-period=1", "-f", strangers);
+  await kubectl("primary", "annotate", "virtualservice", "worker-virtual-service", "istiowatcher/pause-");
+});
+
+test("a request to it costs its caller two seconds", { timeout: 180_000 }, async () => {
+  await kubectl("primary", "wait", "--for=condition=Ready", "pod/stranger-as-frontend", "--timeout=60s");
+  await kubectl("primary", "annotate", "--overwrite", "virtualservice", "worker-virtual-service", "istiowatcher/pause=true");
+  await kubectl("primary", "apply", "-f", "istio/weights/burst.yaml");
+  const post = async () => {
+    const format = " %{http_code} %{time_total}";
+    const command = ["curl", "-sS", "-m", "20", "-w", format, "-H", "content-type: application/json", "-d", '{"str": "x"}', "http://worker-service/"];
+    const [, code, seconds] = (await kubectl("primary", "exec", "stranger-as-frontend", "-c", "tools", "--", ...command)).match(/ (\d+) ([\d.]+)$/);
+    return { code, seconds: Number(seconds) };
+  };
+  await eventually("burst answers", async () => (await post()).code === "200");
+  lab("cut");
+  isCut = true;
+  const answers = [];
+  for (let count = 0; count < 10; count += 1) answers.push(await post());
+  console.log(`cut off: ${answers.map((it) => `${it.code} after ${it.seconds.toFixed(2)} s`).join(", ")}`);
+  assert.ok(answers.every((it) => it.seconds < 2.1 && it.code.startsWith("50")));
+  lab("mend");
+  isCut = false;
+  await eventually("burst answers again", async () => (await post()).code === "200", 60);
+  await kubectl("primary", "annotate", "virtualservice", "worker-virtual-service", "istiowatcher/pause-");
+  await kubectl("primary", "apply", "-f", "istio/");
+});
+
+test("the watcher notices, and the load comes home", { timeout: 300_000 }, async () => {
+  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
+  const visitor = await visit().connected();
+  await visitor.ask(20);
+  await visitor.comesTo(true, 240);
+  const start = visitor.stats;
+  lab("cut");
+  isCut = true;
+  const seconds = await secondsOf(() => visitor.comesTo(false, 90));
+  await new Promise((resolve) => setTimeout(resolve, 7000));
+  const { stats } = visitor;
+  console.log(`cut off at 20/s: home after ${seconds.toFixed(1)} s; ${failed(stats) - failed(start)} failed ${JSON.stringify(stats.ledger.failed)}`);
+  assert.equal(stats.ledger.failed.timeout - start.ledger.failed.timeout, 0, "the mesh ended each, before the frontend would have");
+  assert.equal(lost(stats) - lost(start), 0);
+  lab("mend");
+  isCut = false;
+});
