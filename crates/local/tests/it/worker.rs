@@ -245,7 +245,7 @@ async fn a_client_that_never_reads_is_cut_off() {
 
 #[tokio::test]
 async fn long_calculations_keep_nobody_waiting() {
-    let (redis, worker) = ready_worker(&["--rounds=200000"]).await;
+    let (redis, worker) = ready_worker(&["--rounds=50000"]).await;
     let mut published = redis.subscribe(CHANNEL).await;
     let busy: Vec<_> = (0..16)
         .map(|number| {

@@ -64,14 +64,21 @@ async fn check(fault: Fault, rate: &str, in_force: Weights) {
     assert_eq!(watcher.count("writes", "ok").await, 0, "{kind} at {rate}/s");
 }
 
+/// Five at a time: each asks forty times a second, and is to be answered in time on a slow machine, too.
+async fn check_all(rate: &str, in_force: Weights) {
+    for faults in FAULTS.chunks(5) {
+        join_all(faults.iter().map(|&fault| check(fault, rate, in_force))).await;
+    }
+}
+
 #[tokio::test]
 async fn holds_in_burst_whenever_the_rate_is_not_known() {
-    join_all(FAULTS.map(|fault| check(fault, "20", BURST))).await;
+    check_all("20", BURST).await;
 }
 
 #[tokio::test]
 async fn holds_at_home_whenever_the_rate_is_not_known() {
-    join_all(FAULTS.map(|fault| check(fault, "5", HOME))).await;
+    check_all("5", HOME).await;
 }
 
 #[tokio::test]
