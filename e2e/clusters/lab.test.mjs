@@ -19,7 +19,8 @@ const machine = () => ({
   cgroups: shell("find /sys/fs/cgroup -type d | sort"),
   kernel: shell("sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys net.ipv4.ip_forward net.ipv4.conf.all 2>/dev/null"),
   rules: shell("nft list ruleset 2>/dev/null || true"),
-  processes: shell("ps -eo comm= | grep -E 'kube|etcd|containerd|coredns|envoy|pilot|^pause$|unshare' | sort || true"),
+  // Not those that have ended and whose parent has not looked yet.
+  processes: shell("ps -eo stat=,comm= | grep -v ^Z | awk '{ print $2 }' | grep -E 'kube|etcd|containerd|coredns|envoy|pilot|^pause$|unshare' | sort || true"),
 });
 
 for (const [when, interrupt] of [

@@ -5,20 +5,26 @@ LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 . "$LAB/machines.sh"
 
-is_empty() { ! grep -q . "$1/cgroup.procs" 2>/dev/null; }
+# Ends whatever is left in a group and those in it; fails while there is something.
+is_empty() {
+  local left
+  left=$(find "$1" -name cgroup.procs -exec cat {} +)
+  [ -n "$left" ] || return 0
+  # shellcheck disable=SC2086
+  kill -KILL $left 2>/dev/null || true
+  return 1
+}
 
 for name in $CLUSTERS; do
   if process=$(first_process "$name"); then
     kill -KILL "$process"
     eventually 20 test ! -e "/proc/$process"
   fi
-  # Deepest first; a group that still holds a process that is about to end cannot be removed at once.
+  # An up that was killed may have noted no process; what it had started is in the machine's groups.
   for group in $(cgroups_of "$name"); do
     [ -d "$group" ] || continue
-    find "$group" -depth -type d | while read -r inner; do
-      eventually 10 is_empty "$inner"
-      rmdir "$inner"
-    done
+    eventually 20 is_empty "$group"
+    find "$group" -depth -type d -exec rmdir {} \;
   done
   ip link delete "lab-$name" 2>/dev/null || true
 done

@@ -34,6 +34,12 @@ build() {
   buildah --root "$CACHE/buildah" --runroot "$RUN/buildah" "$command" "$@"
 }
 
+# Buildah leaves what it has mounted.
+unmount_storage() {
+  cut -d' ' -f2 /proc/self/mounts | sed -n "\|^$CACHE/buildah|p" | sort -r | while read -r mounted; do umount "$mounted"; done
+}
+trap unmount_storage EXIT
+
 # image REFERENCE ROOT [buildah config options]: an image of one layer.
 image() {
   local reference=$1 root=$2 container
