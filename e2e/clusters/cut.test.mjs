@@ -9,28 +9,28 @@ import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights }
 
 const lab = (command) => execFileSync("e2e/lab", [command], { cwd: root, stdio: "ignore" });
 const visit = visitorsUntil(after);
-const strangers = "e2e/clusters/strangers.yaml";
+const caller = "e2e/clusters/caller.yaml";
 let isCut = false;
 
 before(async () => {
   await applyAll();
-  await kubectl("primary", "apply", "-f", strangers);
+  await kubectl("primary", "apply", "-f", caller);
   await allRolledOut();
 });
 after(async () => {
   if (isCut) lab("mend");
-  await kubectl("primary", "delete", "--ignore-not-found", "--grace-period=1", "-f", strangers);
+  await kubectl("primary", "delete", "--ignore-not-found", "--grace-period=1", "-f", caller);
   await kubectl("primary", "annotate", "virtualservice", "worker-virtual-service", "istiowatcher/pause-");
 });
 
 test("a request to it costs its caller two seconds", { timeout: 180_000 }, async () => {
-  await kubectl("primary", "wait", "--for=condition=Ready", "pod/stranger-as-frontend", "--timeout=60s");
+  await kubectl("primary", "wait", "--for=condition=Ready", "pod/caller", "--timeout=60s");
   await kubectl("primary", "annotate", "--overwrite", "virtualservice", "worker-virtual-service", "istiowatcher/pause=true");
   await kubectl("primary", "apply", "-f", "istio/weights/burst.yaml");
   const post = async () => {
     const format = " %{http_code} %{time_total}";
     const command = ["curl", "-sS", "-m", "20", "-w", format, "-H", "content-type: application/json", "-d", '{"str": "x"}', "http://worker-service/"];
-    const [, code, seconds] = (await kubectl("primary", "exec", "stranger-as-frontend", "-c", "tools", "--", ...command)).match(/ (\d+) ([\d.]+)$/);
+    const [, code, seconds] = (await kubectl("primary", "exec", "caller", "-c", "tools", "--", ...command)).match(/ (\d+) ([\d.]+)$/);
     return { code, seconds: Number(seconds) };
   };
   await eventually("burst answers", async () => (await post()).code === "200");
