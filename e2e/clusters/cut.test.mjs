@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, root, secondsOf } from "../support.mjs";
 import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
@@ -56,7 +57,7 @@ test("the watcher notices, and the load comes home", { timeout: 300_000 }, async
   lab("cut");
   isCut = true;
   const seconds = await secondsOf(() => visitor.comesTo(false, 90));
-  await new Promise((resolve) => setTimeout(resolve, 7000));
+  await sleep(7000);
   const { stats } = visitor;
   console.log(`cut off at 20/s: home after ${seconds.toFixed(1)} s; ${failed(stats) - failed(start)} failed ${JSON.stringify(stats.ledger.failed)}`);
   assert.equal(stats.ledger.failed.timeout - start.ledger.failed.timeout, 0, "the mesh ended each, before the frontend would have");

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, secondsOf } from "../support.mjs";
 import { allRolledOut, applyAll, failed, firstPod, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
@@ -22,7 +23,7 @@ before(async () => {
 async function during(what, something) {
   const start = visitor.stats;
   const seconds = await secondsOf(something);
-  await new Promise((resolve) => setTimeout(resolve, 7000));
+  await sleep(7000);
   const { stats } = visitor;
   const report = { answered: stats.ledger.answered - start.ledger.answered, failed: failed(stats) - failed(start), lost: lost(stats) - lost(start) };
   console.log(`${what}: ${seconds.toFixed(1)} s, ${JSON.stringify(report)}`);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, secondsOf } from "../support.mjs";
 import { allRolledOut, applyAll, failed, kubectl, visitorsUntil, weights } from "./support.mjs";
@@ -65,10 +66,10 @@ test("even weights, with the watcher stopped: half and half", { timeout: 120_000
   const results = () => visitor.stats.results.by_prefix;
   await eventually("the mesh knows the weights", async () => {
     await visitor.ask(50);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await sleep(1000);
     return visitor.results.some((text) => text.startsWith("bursty-"));
   });
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await sleep(1000);
   const start = results();
   await visitor.ask(400);
   const since = (prefix) => (results()[prefix] ?? 0) - (start[prefix] ?? 0);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually } from "../support.mjs";
 import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
@@ -26,7 +27,7 @@ after(async () => {
 async function rates(seconds) {
   const count = () => ({ primary: 0, burst: 0, ...Object.fromEntries(Object.entries(visitor.stats.results.by_prefix).map(([prefix, results]) => [prefix === "" ? "primary" : "burst", results])) });
   const start = count();
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await sleep(seconds * 1000);
   const end = count();
   return { primary: (end.primary - start.primary) / seconds, burst: (end.burst - start.burst) / seconds };
 }

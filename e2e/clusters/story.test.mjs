@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { io as io4 } from "socket.io-client";
 import io2 from "socket.io-client-2";
 
@@ -64,7 +65,7 @@ test("5, 20, 5: the load bursts into the other cluster and comes home, and nothi
   assert.equal(await weights(), "100 0");
   await enter(0);
   await eventually("all are answered", () => visitors[0].stats.freq === 0 && visitors[0].stats.ledger.in_flight === 0);
-  await new Promise((resolve) => setTimeout(resolve, 6000));
+  await sleep(6000);
   const { stats } = visitors[0];
   const answered = stats.ledger.answered - start.ledger.answered;
   console.log(`burst after ${burst.toFixed(1)} s, home after ${home.toFixed(1)} s; ${answered} answered, corrected p99 ${stats.latencies.corrected.p99} ms`);

@@ -17,7 +17,7 @@ install_missing() {
   # shellcheck disable=SC2086
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
 }
-install_missing buildah=buildah debootstrap=debootstrap ip=iproute2 iptables=iptables nft=nftables openssl=openssl \
+install_missing buildah=buildah curl=curl debootstrap=debootstrap ip=iproute2 iptables=iptables nft=nftables openssl=openssl \
   pgrep=procps pip=python3-pip redis-cli=redis-tools redis-server=redis-server
 
 if [ ! -e "$CACHE/packages/complete" ]; then

@@ -13,6 +13,7 @@ lack() { echo "lab: this machine lacks $*" >&2; lacks=1; }
 command -v apt-get >/dev/null || lack "Debian's packages: there is no apt-get"
 command -v go >/dev/null || lack "Go, $(sed -n 's/^go //p' "$LAB/go/istio/go.mod") or later"
 command -v python3 >/dev/null || lack "python3, with pip"
+command -v npm >/dev/null || lack "Node with npm"
 command -v rustup >/dev/null || lack "rustup, whose toolchain builds the images"
 unshare --mount --net --pid --uts --cgroup --fork true 2>/dev/null || lack "namespaces: unshare is refused"
 grep -qw overlay /proc/filesystems || modprobe -q overlay || lack "the overlay file system"

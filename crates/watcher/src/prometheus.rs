@@ -188,10 +188,6 @@ impl Prometheus {
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Unknown> {
-        // Said beforehand, or only as it comes.
-        if response.content_length().is_some_and(|length| length > MAX_ANSWER as u64) {
-            return Err(Unknown::TooLarge);
-        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
             if MAX_ANSWER < body.len() + chunk.len() {
