@@ -1,34 +1,35 @@
 //! Publishes calculations on Redis, over one connection that mends itself.
 //!
 //! Those that are to be published at the same time share a pipeline, so that many cost little more than one. A
-//! calculation is published at most once: one whose fate is unknown, because the connection was lost before Redis
-//! answered, is reported as a failure and not sent again.
+//! calculation is heard at most once: one whose fate is unknown, because the connection was lost before Redis
+//! answered, is reported as a failure and not sent again; one that Redis says nobody has heard is sent again for as
+//! long as its request may wait, if somebody listened before and is expected back.
 
 mod connection;
+mod listeners;
+mod publication;
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use chassis::probes::Dependency;
-use contract::{RedisUrl, calculation::CHANNEL};
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
+use contract::RedisUrl;
+use redis::{ErrorKind, RedisError};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::yield_now,
     time::{Instant, timeout_at},
 };
 
+use self::{
+    connection::Connected,
+    listeners::Listeners,
+    publication::{Publication, PublishLog},
+};
 use crate::metrics::{FailureLabels, Metrics};
 
 /// How long a calculation may wait for a connection and for Redis' answer: less than the second
 /// within which a request is answered whatever happens.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(900);
-
-/// How long Redis may take at least, also for what has waited for a connection before.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// How many calculations may share a pipeline.
 const MAX_TOGETHER: usize = 128;
@@ -53,6 +54,8 @@ pub(crate) enum Failure {
     Timeout,
     #[error("the connection to redis was lost")]
     Lost,
+    #[error("nobody listens on redis, as somebody did before")]
+    Unheard,
     #[error("redis refused: {text}")]
     Refused { reason: &'static str, text: String },
 }
@@ -70,8 +73,8 @@ pub(crate) fn announcer(
         connection::connection(redis_url, dependency, Arc::clone(&metrics))?;
     let (sender, waiting) = mpsc::channel(MAX_WAITING);
     // It ends with the last announcer.
-    let log = PublishLog { metrics: Arc::clone(&metrics), refusal: Arc::default() };
-    tokio::spawn(Publisher { waiting, connection, log }.run());
+    let log = PublishLog::new(Arc::clone(&metrics));
+    tokio::spawn(Publisher { waiting, connection, log, listeners: Listeners::default() }.run());
     Ok((Announcer { waiting: sender, metrics }, keep_connected))
 }
 
@@ -109,38 +112,9 @@ impl Waiting {
 /// Takes what waits to Redis.
 struct Publisher {
     waiting: mpsc::Receiver<Waiting>,
-    connection: watch::Receiver<Option<MultiplexedConnection>>,
+    connection: watch::Receiver<Option<Connected>>,
     log: PublishLog,
-}
-
-/// Counts what Redis takes, and says when it begins to refuse and when it no longer does: once each.
-#[derive(Clone)]
-struct PublishLog {
-    metrics: Arc<Metrics>,
-    /// The last refusal; none once something has been taken.
-    refusal: Arc<Mutex<Option<&'static str>>>,
-}
-
-impl PublishLog {
-    /// Redis has answered after so many seconds.
-    fn note(&self, answer: &RedisResult<u64>, seconds: f64) {
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer {
-            Ok(receivers) => {
-                self.metrics.publish.observe(seconds);
-                self.metrics.without_subscriber.inc_by(u64::from(*receivers == 0));
-                if refusal.take().is_some() {
-                    tracing::info!("redis takes calculations again");
-                }
-            }
-            Err(error) => {
-                let reason = reason(error);
-                if refusal.replace(reason) != Some(reason) {
-                    tracing::warn!("redis refuses calculations: {error}");
-                }
-            }
-        }
-    }
+    listeners: Listeners,
 }
 
 impl Publisher {
@@ -166,48 +140,18 @@ impl Publisher {
                         let (late, in_time): (Vec<_>, Vec<_>) =
                             together.drain(..).partition(|it| it.until < half);
                         for together in [late, in_time].into_iter().filter(|it| !it.is_empty()) {
-                            tokio::spawn(publish(connection.clone(), together, self.log.clone()));
+                            let publication = Publication {
+                                connection: connection.clone(),
+                                log: self.log.clone(),
+                                listeners: self.listeners.clone(),
+                            };
+                            tokio::spawn(publication.publish(together));
                         }
                     }
                     None => together.remove(0).end(Err(Failure::NotConnected)),
                 }
             }
         }
-    }
-}
-
-/// Publishes some calculations in one pipeline, and tells each request how it went.
-async fn publish(
-    mut connection: MultiplexedConnection,
-    mut together: Vec<Waiting>,
-    log: PublishLog,
-) {
-    // Nobody waits for these any more.
-    together.retain(|waiting| !waiting.done.is_closed());
-    let Some(until) = together.first().map(|first| first.until) else { return };
-    let mut pipeline = Pipeline::with_capacity(together.len());
-    for waiting in &together {
-        let mut command = Cmd::with_capacity(3, 128);
-        command.arg("PUBLISH").arg(CHANNEL).arg(&waiting.calculation);
-        pipeline.add_command(command);
-    }
-    pipeline.ignore_errors();
-    let sent = Instant::now();
-    let until = until.max(sent + ANSWER_TIMEOUT);
-    let answers = pipeline.query_async::<Vec<RedisResult<u64>>>(&mut connection);
-    match timeout_at(until, answers).await {
-        Ok(Ok(answers)) => {
-            let took = sent.elapsed().as_secs_f64();
-            for (waiting, answer) in together.into_iter().zip(answers) {
-                log.note(&answer, took);
-                waiting.end(answer.map(|_| ()).map_err(Failure::from));
-            }
-        }
-        Ok(Err(error)) => {
-            let failure = Failure::from(error);
-            together.into_iter().for_each(|waiting| waiting.end(Err(failure.clone())));
-        }
-        Err(_) => together.into_iter().for_each(|waiting| waiting.end(Err(Failure::Timeout))),
     }
 }
 
@@ -218,6 +162,7 @@ impl Failure {
             Self::NotConnected => "not_connected",
             Self::Timeout => "timeout",
             Self::Lost => "lost",
+            Self::Unheard => "unheard",
             Self::Refused { reason, .. } => reason,
         }
     }

@@ -68,6 +68,44 @@ async fn a_restart_that_nobody_saw_costs_no_request() {
 }
 
 #[tokio::test]
+async fn listeners_that_come_back_after_the_worker_miss_nothing() {
+    let port = free_port();
+    let redis = Redis::start_on(port);
+    let worker = Worker::start(redis.address, &[]);
+    let mut listener = redis.subscribe(CHANNEL).await;
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    assert_eq!(post(&worker, r#"{"str":"abc"}"#).await.status(), StatusCode::OK);
+    assert_eq!(listener.message().await, ABC);
+    redis.stop().await;
+    eventually("the worker is unready", async || !worker.is_ready().await).await;
+
+    let redis = Redis::start_on(port);
+    eventually("the worker is ready again", async || worker.is_ready().await).await;
+    let (response, mut listener) = tokio::join!(post(&worker, r#"{"str":"abc"}"#), async {
+        sleep(Duration::from_millis(400)).await;
+        redis.subscribe(CHANNEL).await
+    });
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(listener.message().await, ABC);
+}
+
+#[tokio::test]
+async fn listeners_that_do_not_come_back_are_not_waited_for_for_ever() {
+    let (redis, worker) = ready_worker(&[]).await;
+    let mut listener = redis.subscribe(CHANNEL).await;
+    assert_eq!(post(&worker, r#"{"str":"abc"}"#).await.status(), StatusCode::OK);
+    assert_eq!(listener.message().await, ABC);
+    drop(listener);
+    check_unavailable(&worker).await;
+    let start = Instant::now();
+    eventually("nobody is expected any more", async || {
+        post(&worker, r#"{"str":"abc"}"#).await.status() == StatusCode::OK
+    })
+    .await;
+    assert!(start.elapsed() < Duration::from_secs(7), "took {:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn a_silent_redis_is_unavailable_within_a_second() {
     let silent = Silent::start();
     let worker = Worker::start(silent.address, &[]);

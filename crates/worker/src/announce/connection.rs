@@ -8,12 +8,22 @@ use redis::{
     AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
     PushKind, RedisResult, aio::MultiplexedConnection,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use crate::metrics::Metrics;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection, and when it was made.
+#[derive(Clone)]
+pub(super) struct Connected {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) since: Instant,
+}
 
 /// Returns the connection while there is one, and the task that keeps it.
 ///
@@ -23,10 +33,7 @@ pub(super) fn connection(
     redis_url: &RedisUrl,
     dependency: Dependency,
     metrics: Arc<Metrics>,
-) -> anyhow::Result<(
-    watch::Receiver<Option<MultiplexedConnection>>,
-    impl Future<Output = Infallible>,
-)> {
+) -> anyhow::Result<(watch::Receiver<Option<Connected>>, impl Future<Output = Infallible>)> {
     let client = client(redis_url)?;
     let (connected, connection) = watch::channel(None);
     let keep_connected = link::keep(
@@ -35,7 +42,8 @@ pub(super) fn connection(
         async move |(connection, ended)| {
             metrics.redis_connections.inc();
             metrics.redis_connected.set(1);
-            connected.send_replace(Some(connection.clone()));
+            let since = Instant::now();
+            connected.send_replace(Some(Connected { connection: connection.clone(), since }));
             let why = until_lost(connection, ended).await;
             connected.send_replace(None);
             metrics.redis_connected.set(0);
