@@ -1,6 +1,7 @@
 // The manifests on two clusters and a mesh, as a user puts them there; then who may do what.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -29,6 +30,11 @@ test("the three folders, as documented: every pod is ready within a minute", { t
     const proxies = await kubectl(context, "get", "pods", "-l", "app in (frontend, worker, redis-cache)", "-o", 'jsonpath={range .items[*]}{.spec.initContainers[*].name} {.spec.containers[*].name}{"\\n"}{end}');
     for (const line of proxies.split("\n")) assert.match(line, /istio-proxy/);
   }
+});
+
+test("istioctl finds nothing to complain of", () => {
+  const said = execFileSync("istioctl", ["analyze", "--context", "primary", "--namespace", "default"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  assert.match(said, /No validation issues found/);
 });
 
 test("applied twice, nothing changes", async () => {
