@@ -50,6 +50,8 @@ impl Publication {
             pipeline.add_command(command);
         }
         pipeline.ignore_errors();
+        // Asked before: listeners that come while this is on its way have never been there.
+        let are_expected = self.listeners.are_expected(self.connection.since);
         let sent = Instant::now();
         let until = together[0].until.max(sent + ANSWER_TIMEOUT);
         let answers =
@@ -58,28 +60,36 @@ impl Publication {
             Ok(Ok(answers)) => {
                 let took = sent.elapsed().as_secs_f64();
                 let answered = together.into_iter().zip(answers);
-                answered.filter_map(|(waiting, answer)| self.end(waiting, answer, took)).collect()
+                answered
+                    .filter_map(|(waiting, answer)| match answer {
+                        Ok(0) if are_expected => Self::end_unheard(waiting),
+                        answer => {
+                            self.end(waiting, answer, took);
+                            None
+                        }
+                    })
+                    .collect()
             }
             Ok(Err(error)) => end_all(together, &Failure::from(error)),
             Err(_) => end_all(together, &Failure::Timeout),
         }
     }
 
-    /// Tells a request what Redis has answered after so many seconds; returns it if it is to be published again.
-    fn end(&self, waiting: Waiting, answer: RedisResult<u64>, seconds: f64) -> Option<Waiting> {
-        match answer {
-            Ok(0) if self.listeners.are_expected(self.connection.since) => {
-                if Instant::now() + AGAIN_AFTER < waiting.until {
-                    return Some(waiting);
-                }
-                waiting.end(Err(Failure::Unheard));
-                return None;
-            }
-            Ok(1..) => self.listeners.heard(),
-            _ => {}
+    /// Tells a request what Redis has answered after so many seconds.
+    fn end(&self, waiting: Waiting, answer: RedisResult<u64>, seconds: f64) {
+        if let Ok(1..) = answer {
+            self.listeners.heard();
         }
         self.log.note(&answer, seconds);
         waiting.end(answer.map(|_| ()).map_err(Failure::from));
+    }
+
+    /// Nobody has heard this: returns it to be published again, if there is time for that.
+    fn end_unheard(waiting: Waiting) -> Option<Waiting> {
+        if Instant::now() + AGAIN_AFTER < waiting.until {
+            return Some(waiting);
+        }
+        waiting.end(Err(Failure::Unheard));
         None
     }
 }
