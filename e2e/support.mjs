@@ -213,16 +213,20 @@ export async function demo() {
     await stack.prometheus(ports.prometheus, `127.0.0.1:${ports.mesh}`);
     prometheus = ports.prometheus;
   }
-  stack.frontend = await stack.frontend(ports.page, redisUrl, `http://127.0.0.1:${ports.mesh}`);
-  stack.watcher = stack.add(
-    Process.ours("watcher", {
-      PORT: String(ports.watcher),
-      PROMETHEUS_URL: `http://127.0.0.1:${prometheus}`,
-      KUBECONFIG: stack.kubeconfig(ports.kubernetes),
-      QUERY: localQuery(),
-    }),
-  );
-  await eventually("the watcher listens", () => answers(`http://127.0.0.1:${ports.watcher}/`));
+  const watcherUrl = `http://127.0.0.1:${ports.watcher}`;
+  stack.frontend = await stack.frontend(ports.page, redisUrl, `http://127.0.0.1:${ports.mesh}`, { WATCHER_URL: watcherUrl });
+  stack.startWatcher = async () => {
+    stack.watcher = stack.add(
+      Process.ours("watcher", {
+        PORT: String(ports.watcher),
+        PROMETHEUS_URL: `http://127.0.0.1:${prometheus}`,
+        KUBECONFIG: stack.kubeconfig(ports.kubernetes),
+        QUERY: localQuery(),
+      }),
+    );
+    await eventually("the watcher listens", () => answers(`${watcherUrl}/`));
+  };
+  await stack.startWatcher();
   stack.pageUrl = `http://127.0.0.1:${ports.page}/`;
   return stack;
 }

@@ -24,11 +24,21 @@ struct Library {
     integrity: &'static str,
 }
 
-const LIBRARIES: [Library; 2] = [
+const LIBRARIES: [Library; 4] = [
     Library {
         package: "bootstrap",
         file: "dist/css/bootstrap.min.css",
         integrity: "sha384-yEPZ7jP9S0QKiUQ0m3jjsO4ProIW7wvR9gXkI7JOGa2XVsw53Yke2bsdkBbjmmiX",
+    },
+    Library {
+        package: "uplot",
+        file: "dist/uPlot.min.css",
+        integrity: "sha384-IfV0B7MIOYuO95kO9G5ySKPz/85zqFNOAs8iy4tkK5zd9izhJAB8b7lHrwYqqmYE",
+    },
+    Library {
+        package: "uplot",
+        file: "dist/uPlot.iife.min.js",
+        integrity: "sha384-Gx3t0zdBAuQOuvvmaLZj7HKEiSgWTAs+VdtNY7wt19QDPTDQjFIwAuXDj0zeN00c",
     },
     Library {
         package: "socket.io-client",
@@ -37,8 +47,19 @@ const LIBRARIES: [Library; 2] = [
     },
 ];
 
-/// Ours: embedded in any case.
-const OWN: [&str; 2] = ["page.css", "page.js"];
+/// Ours: embedded in any case, and how the page links each.
+const OWN: [(&str, &str); 10] = [
+    ("page.css", "Style"),
+    ("theme.js", "FirstScript"),
+    ("chart.js", "Module"),
+    ("controls.js", "Module"),
+    ("dom.js", "Module"),
+    ("figures.js", "Module"),
+    ("hashes.js", "Module"),
+    ("story.js", "Module"),
+    ("watcher.js", "Module"),
+    ("page.js", "Entry"),
+];
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to a build script by its environment")]
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,14 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::warning=the page will need the internet to be shown: {why}");
     }
 
-    let mut code =
-        String::from("/// Every asset of the page.\npub(crate) const ASSETS: &[Asset] = &[\n");
-    for file in OWN {
-        println!("cargo::rerun-if-changed=web/{file}");
-        let path = web.join(file);
-        let hash = short_hash(&fs::read(&path)?);
-        writeln!(code, "    {},", asset(file, &hash, Some(&path), "None"))?;
-    }
+    let mut code = String::from("/// Every asset of the page.\nconst ASSETS: &[Asset] = &[\n");
     let versions = fs::read_to_string(web.join("package.json"))?;
     for Library { package, file, integrity } in LIBRARIES {
         let name = Path::new(file)
@@ -75,8 +89,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let version = version(&versions, package)?;
         let url = format!("https://cdn.jsdelivr.net/npm/{package}@{version}/{file}");
         let cdn = format!("Some(Cdn {{ url: {url:?}, integrity: {integrity:?} }})");
-        let hash = short_hash(integrity.as_bytes());
-        writeln!(code, "    {},", asset(name, &hash, embedded.as_deref(), &cdn))?;
+        let kind = if name.ends_with(".css") { "Style" } else { "Script" };
+        let version = short_hash(integrity.as_bytes());
+        writeln!(code, "    {},", asset(name, kind, &version, embedded.as_deref(), &cdn))?;
+    }
+    // One version for all of ours: modules name one another without one.
+    let mut all = Vec::new();
+    for (file, _) in OWN {
+        println!("cargo::rerun-if-changed=web/{file}");
+        all.extend(fs::read(web.join(file))?);
+    }
+    let version = short_hash(&all);
+    for (file, kind) in OWN {
+        writeln!(code, "    {},", asset(file, kind, &version, Some(&web.join(file)), "None"))?;
     }
     code.push_str("];\n");
     fs::write(out.join("assets.rs"), code)?;
@@ -84,12 +109,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// An `Asset`, as Rust writes it.
-fn asset(name: &str, hash: &str, embedded: Option<&Path>, cdn: &str) -> String {
+fn asset(name: &str, kind: &str, version: &str, embedded: Option<&Path>, cdn: &str) -> String {
     let embedded = match embedded {
         Some(path) => format!("Some(include_bytes!({path:?}))"),
         None => "None".to_owned(),
     };
-    format!("Asset {{ name: {name:?}, hash: {hash:?}, embedded: {embedded}, cdn: {cdn} }}")
+    format!(
+        "Asset {{ name: {name:?}, kind: LinkKind::{kind}, version: {version:?}, embedded: {embedded}, cdn: {cdn} }}"
+    )
 }
 
 /// Installs what the lock file names into a folder of the build's own; returns its `node_modules`.

@@ -27,7 +27,7 @@ test("the three folders, as documented: every pod is ready within a minute", { t
   console.log(`all pods ready after ${seconds.toFixed(1)} s`);
   assert.ok(seconds < 60, `${seconds} s`);
   for (const context of ["primary", "burst"]) {
-    const proxies = await kubectl(context, "get", "pods", "-l", "app in (frontend, worker, redis-cache)", "-o", 'jsonpath={range .items[*]}{.spec.initContainers[*].name} {.spec.containers[*].name}{"\\n"}{end}');
+    const proxies = await kubectl(context, "get", "pods", "-l", "app in (frontend, worker, redis-cache, istiowatcher)", "-o", 'jsonpath={range .items[*]}{.spec.initContainers[*].name} {.spec.containers[*].name}{"\\n"}{end}');
     for (const line of proxies.split("\n")) assert.match(line, /istio-proxy/);
   }
 });
@@ -121,15 +121,19 @@ test("only those who need it may speak to the worker and to Redis", { timeout: 1
   const call = (context, pod, ...command) =>
     kubectl(context, "exec", pod, "-c", "tools", "--", ...command).catch((error) => `${error.stdout}${error.stderr}`.trim());
   const post = ["curl", "-sS", "-m", "5", "-w", " %{http_code}", "-H", "content-type: application/json", "-d", '{"str": "x"}', "http://worker-service/"];
+  const status = ["curl", "-sS", "-m", "5", "-w", " %{http_code}", "http://istiowatcher-service/status"];
   const publish = ["redis-cli", "-h", "redis-cache-service", "ping"];
   for (const context of ["primary", "burst"]) {
     // Without identity: neither sidecar nor certificate.
     assert.match(await call(context, "stranger-outside", ...post), /reset by peer|Empty reply/, context);
     // Outside the mesh burst has the name of Redis and nobody behind it.
     assert.match(await call(context, "stranger-outside", ...publish), context === "burst" ? /refused/i : /reset by peer|closed the connection/i, context);
+    // Burst does not know the name.
+    assert.match(await call(context, "stranger-outside", ...status), context === "burst" ? /Could not resolve/ : /reset by peer|Empty reply/, context);
     // With one that is not among those who may.
     assert.match(await call(context, "stranger-inside", ...post), /RBAC: access denied 403$/, context);
     assert.match(await call(context, "stranger-inside", ...publish), /reset by peer|closed the connection/i, context);
+    if (context === "primary") assert.match(await call(context, "stranger-inside", ...status), /RBAC: access denied 403$/);
     // With the worker's own: Redis, through the mesh, from both clusters; but not the workers.
     assert.equal(await call(context, "stranger-as-worker", ...publish), "PONG", context);
     assert.match(await call(context, "stranger-as-worker", ...post), /RBAC: access denied 403$/, context);

@@ -10,6 +10,7 @@ import io2 from "socket.io-client-2";
 
 import { LEFT_OUT, eventually, out, secondsOf } from "../support.mjs";
 import { launch } from "../chromium.mjs";
+import { Page } from "../page.mjs";
 import { allRolledOut, applyAll, failed, kubectl, lost, url, visitorsUntil, weights } from "./support.mjs";
 
 const visit = visitorsUntil(after);
@@ -25,44 +26,42 @@ before(async () => {
   visitors.push(await visit(io4).connected(), await visit(io2, { transports: ["polling"] }).connected());
   if (withoutBrowser) return;
   browser = await launch();
-  page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
-  await page.goto(url);
+  page = await Page.open(browser, url);
 });
 after(async () => {
   await browser?.close();
 });
 
-const newest = async () => (await page.locator("#hashes li").allTextContents()).slice(0, 12);
-
 /** By the page if there is one, else as the page would. */
-async function enter(frequency) {
-  if (withoutBrowser) return visitors[0].ask(frequency);
-  await page.locator("#frequency").fill(String(frequency));
-  await page.locator("#frequency").press("Enter");
-}
+const enter = (frequency) => (withoutBrowser ? visitors[0].ask(frequency) : page.enter(String(frequency)));
 
 /** Waits until all who watch see a dozen of one kind. */
 async function comesTo(isBurst, seconds) {
   const seen = visitors.map((visitor) => visitor.comesTo(isBurst, seconds));
-  if (!withoutBrowser) {
-    const isSo = (hashes) => hashes.length === 12 && hashes.every((hash) => hash.startsWith("bursty-") === isBurst);
-    seen.push(eventually("the page shows it", async () => isSo(await newest()), seconds));
-  }
+  if (!withoutBrowser) seen.push(page.comesTo(isBurst, seconds));
   await Promise.all(seen);
 }
 
 test("5, 20, 5: the load bursts into the other cluster and comes home, and nothing is lost", { timeout: 240_000 }, async () => {
-  if (!withoutBrowser) assert.equal(await page.title(), "String Hashr");
+  if (!withoutBrowser) assert.equal(await page.page.title(), "String Hashr");
   await enter(5);
   await comesTo(false, 20);
   const start = visitors[0].stats;
   await enter(20);
   const burst = await secondsOf(() => comesTo(true, 60));
-  if (!withoutBrowser) await page.screenshot({ path: path.join(out, "two-clusters-burst.png") });
+  if (!withoutBrowser) {
+    await page.shows("#watcher-state", "burst");
+    await page.page.screenshot({ path: path.join(out, "two-clusters-burst.png") });
+  }
   assert.equal(await weights(), "0 100");
   await enter(5);
   const home = await secondsOf(() => comesTo(false, 90));
   assert.equal(await weights(), "100 0");
+  if (!withoutBrowser) {
+    await page.shows("#watcher-state", /^home/);
+    assert.match((await page.page.locator("#decisions li").allTextContents()).join("\n"), /all home: .*\n.*all to burst: /s);
+    assert.deepEqual(page.errors, []);
+  }
   await enter(0);
   await eventually("all are answered", () => visitors[0].stats.freq === 0 && visitors[0].stats.ledger.in_flight === 0);
   await sleep(6000);

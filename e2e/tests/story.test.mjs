@@ -6,56 +6,38 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { launch } from "../chromium.mjs";
+import { Page } from "../page.mjs";
 import { LEFT_OUT, Stack, demo, eventually, freePort, out, secondsOf } from "../support.mjs";
 
 const skip = LEFT_OUT.has("chromium") && "chromium is left out";
 let stack;
 let browser;
+let visitor;
 let page;
-const foreign = [];
-const errors = [];
 
 before(async () => {
   if (skip) return;
   stack = await demo();
   browser = await launch();
-  page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
-  page.on("request", (request) => {
-    if (!request.url().startsWith(stack.pageUrl) && !request.url().startsWith("data:")) foreign.push(request.url());
-  });
-  page.on("pageerror", (error) => errors.push(String(error)));
-  await page.goto(stack.pageUrl);
+  visitor = await Page.open(browser, stack.pageUrl);
+  page = visitor.page;
 });
 after(async () => {
   await browser?.close();
   await stack?.stop();
 });
 
-const hashes = () => page.locator("#hashes li").allTextContents();
-const text = (selector) => page.locator(selector).textContent();
-
-async function enter(frequency) {
-  await page.locator("#frequency").fill(frequency);
-  await page.locator("#frequency").press("Enter");
-}
-
-/** Waits until the newest dozen of hashes are all of one kind. */
-const comesTo = (isBurst, seconds) =>
-  eventually(
-    isBurst ? "all hashes are bursty-" : "no hash is bursty-",
-    async () => {
-      const newest = (await hashes()).slice(0, 12);
-      return newest.length === 12 && newest.every((hash) => hash.startsWith("bursty-") === isBurst);
-    },
-    seconds,
-  );
+const hashes = () => visitor.hashes();
+const text = (selector) => visitor.text(selector);
+const enter = (frequency) => visitor.enter(frequency);
+const comesTo = (isBurst, seconds) => visitor.comesTo(isBurst, seconds);
 
 test("the page shows the original's words, and asks nobody else for anything", { skip }, async () => {
   assert.equal(await page.title(), "String Hashr");
   assert.match(await text("body"), /What’s the frequency\?/);
   assert.match(await text("body"), /The current hash values/);
   await eventually("it is connected", async () => (await text("#state")).startsWith("Connected."));
-  assert.deepEqual(foreign, []);
+  assert.deepEqual(visitor.foreign, []);
 });
 
 test("5, 20, 5: the load bursts into the other cluster and comes home", { skip, timeout: 120_000 }, async () => {
@@ -64,8 +46,6 @@ test("5, 20, 5: the load bursts into the other cluster and comes home", { skip, 
   await enter("20");
   const burst = await secondsOf(async () => {
     await eventually("the first are bursty-", async () => (await hashes())[6].startsWith("bursty-"), 15);
-    // The picture in the README.
-    await page.screenshot({ path: path.join(out, "mid-burst.png") });
     await comesTo(true, 5);
   });
   await eventually("the share is shown", async () => (await text("#burst-share")) === "100 %");
@@ -115,7 +95,6 @@ test("what looks like HTML is shown as text", { skip }, async () => {
 test("the page says when Redis is away and goes on when it is back", { skip }, async () => {
   await stack.redisServer.stop();
   await eventually("it says so", async () => (await text("#state")).startsWith("Redis is away: "));
-  await page.screenshot({ path: path.join(out, "redis-away.png") });
   await stack.redis(stack.ports.redis);
   await eventually("it is live again", async () => (await text("#state")) === "Live");
   const before = (await hashes())[0];
@@ -136,7 +115,7 @@ test("the page says when the frontend is away, and the list is never longer than
   assert.equal((await hashes()).length, 50);
   await stack.frontend.stop();
   await eventually("it says so", async () => /connection/i.test(await text("#state")));
-  assert.deepEqual(errors, []);
+  assert.deepEqual(visitor.errors, []);
 });
 
 test("with a control token, everybody watches and some drive", { skip }, async () => {

@@ -13,6 +13,13 @@ pub const CALCULATION: &str = "calculation";
 /// To browsers: one [`Stats`](crate::Stats), four times a second.
 pub const STATS: &str = "stats";
 
+/// To a browser that has just connected: its visitor's number, which counts all since the frontend started.
+pub const VISITOR: &str = "visitor";
+
+/// To browsers: one [`WatcherView`](crate::WatcherView), when they connect and whenever it has changed, at most
+/// once a second.
+pub const WATCHER: &str = "watcher";
+
 /// To the browser whose [`FREQUENCY`] was refused: a sentence that says what is accepted.
 pub const REFUSED: &str = "refused";
 

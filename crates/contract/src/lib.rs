@@ -3,7 +3,7 @@
 //! The page asks the frontend for a rate ([`events`]), the frontend asks a worker for work
 //! ([`Work`]), the worker publishes a [`calculation`] on Redis ([`RedisUrl`]), and the frontend
 //! shows every browser what came of it ([`Stats`]). The watcher shifts that work between two
-//! [`Cluster`]s, and says why ([`WatcherStatus`]).
+//! [`Cluster`]s, and says why ([`WatcherStatus`]), which the page shows ([`WatcherView`]).
 
 pub mod calculation;
 mod cluster;
@@ -15,8 +15,10 @@ mod work;
 
 pub use cluster::Cluster;
 pub use redis_url::{RedisUrl, RedisUrlError};
-pub use stats::{ByPrefix, Failures, Feed, Latencies, Ledger, Percentiles, Results, Stats, Trips};
+pub use stats::{
+    Asked, ByPrefix, Failures, Feed, Latencies, Ledger, Percentiles, Results, Stats, Trips,
+};
 pub use watcher_status::{
-    ClusterWeights, DecisionRecord, Seen, Thresholds, TrafficState, WatcherStatus,
+    ClusterWeights, DecisionRecord, Seen, Thresholds, TrafficState, WatcherStatus, WatcherView,
 };
 pub use work::Work;

@@ -7,10 +7,14 @@ use serde::Serialize;
 /// One snapshot of the load and its results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
+    /// When this was so, in seconds since 1970.
+    pub at: f64,
     /// The rate in force, in requests per second.
     pub freq: f64,
     /// Requests sent in the last second.
     pub achieved: f64,
+    /// Who last asked for a rate; none if nobody has.
+    pub asked: Option<Asked>,
     /// Why load has ended by itself; none if it goes on, or somebody has ended it.
     pub stopped: Option<String>,
     /// Seconds until load ends if nobody asks for a rate, and sooner if nobody watches; none without load.
@@ -27,6 +31,15 @@ pub struct Stats {
     pub results: Results,
     /// Whether calculations can arrive at all.
     pub feed: Feed,
+}
+
+/// Who last asked for a rate, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    /// The visitor's number ([`VISITOR`](crate::events::VISITOR)).
+    pub by: u64,
+    /// How long ago, in seconds.
+    pub ago: f64,
 }
 
 /// Where every planned request is.

@@ -40,6 +40,30 @@ impl WatcherStatus {
     pub const MAX_DECISIONS: usize = 50;
 }
 
+/// What the frontend knows of the watcher, and tells every browser.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum WatcherView {
+    /// The frontend has not been told where it is.
+    #[default]
+    Unset,
+    /// It does not answer.
+    Away {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// It answers.
+    Known {
+        /// What it says, with the last [`WatcherView::MAX_DECISIONS`] of its decisions.
+        status: Box<WatcherStatus>,
+    },
+}
+
+impl WatcherView {
+    /// How many decisions browsers are told of.
+    pub const MAX_DECISIONS: usize = 20;
+}
+
 /// Rates in requests per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {

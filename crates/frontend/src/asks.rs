@@ -27,6 +27,20 @@ pub(crate) struct Asks {
     counts: Family<AskLabels, Counter>,
 }
 
+/// Somebody who asks.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    number: u64,
+    changes: ChangeLimit,
+}
+
+impl Visitor {
+    /// The visitor of a number, who has not asked for anything yet.
+    pub(crate) fn new(number: u64) -> Self {
+        Self { number, changes: ChangeLimit::default() }
+    }
+}
+
 /// How a request for a rate was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct AskLabels {
@@ -50,14 +64,14 @@ impl Asks {
         self.counts.clone()
     }
 
-    /// Somebody whose changes are limited asks for a rate.
-    pub(crate) fn ask(&self, payload: &Value, changes: &mut ChangeLimit, now: Duration) -> Answer {
-        let judged = self.judge(payload, changes, now);
+    /// Somebody asks for a rate.
+    pub(crate) fn ask(&self, payload: &Value, visitor: &mut Visitor, now: Duration) -> Answer {
+        let judged = self.judge(payload, &mut visitor.changes, now);
         let result = judged.as_ref().map_or_else(|(result, _)| *result, |_| "accepted");
         self.counts.get_or_create(&AskLabels { result }).inc();
         match judged {
             Ok(rate) => {
-                self.control.ask(rate);
+                self.control.ask(rate, visitor.number);
                 Answer::Accepted { freq: rate.per_second() }
             }
             Err((_, error)) => Answer::Refused { error },
@@ -118,7 +132,7 @@ mod tests {
     #[track_caller]
     fn check(asks: &Asks, payload: Value, expected: Result<f64, &str>) {
         let before = asks.control.rate();
-        match (asks.ask(&payload, &mut ChangeLimit::default(), Duration::ZERO), expected) {
+        match (asks.ask(&payload, &mut Visitor::new(1), Duration::ZERO), expected) {
             (Answer::Accepted { freq }, Ok(expected)) => {
                 assert_eq!(freq, expected);
                 assert_eq!(asks.control.rate().per_second(), expected);
@@ -159,7 +173,7 @@ mod tests {
         // Each by another visitor.
         let ask = |token: &str, second: u64| {
             let payload = json!({"freq": 6, "token": token});
-            asks.ask(&payload, &mut ChangeLimit::default(), Duration::from_secs(second))
+            asks.ask(&payload, &mut Visitor::new(1), Duration::from_secs(second))
         };
         for guess in 0..5 {
             let Answer::Refused { error } = ask(&guess.to_string(), 0) else { panic!("{guess}") };

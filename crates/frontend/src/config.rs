@@ -22,12 +22,16 @@ pub struct Config {
     pub port: u16,
 
     /// Where the worker is: http://host:port, with or without a path (TLS is the mesh's affair)
-    #[arg(long, env = "PROCESSOR_URL", hide_env_values = true, value_parser = processor_url)]
+    #[arg(long, env = "PROCESSOR_URL", hide_env_values = true, value_parser = plain_url)]
     pub processor_url: HttpUrl,
 
     /// Redis 6 or later: host:port, redis://host:port or rediss://host:port
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
+
+    /// Where the watcher is, whose side of the story the page then shows: http://host:port
+    #[arg(long, env = "WATCHER_URL", hide_env_values = true, value_parser = plain_url)]
+    pub watcher_url: Option<HttpUrl>,
 
     /// What visitors may do.
     #[command(flatten)]
@@ -61,11 +65,11 @@ impl Settings for Config {
     }
 }
 
-/// Parses the address of a worker: `http://host:port`.
+/// Parses the address of a worker or a watcher: `http://host:port`.
 ///
 /// # Errors
 /// Says what is accepted.
-pub fn processor_url(text: &str) -> Result<HttpUrl, String> {
+pub fn plain_url(text: &str) -> Result<HttpUrl, String> {
     let url = text.parse().ok().filter(|url: &HttpUrl| url.url().scheme() == "http");
     url.ok_or_else(|| {
         "accepted: http://host:port, with or without a path (TLS is the mesh's affair)".to_owned()
@@ -96,6 +100,10 @@ mod tests {
         );
         check(&["--processor-url=worker", redis], "PROCESSOR_URL: its value");
         check(&[processor, "--redis-url=:"], "REDIS_URL: its value");
+        check(
+            &[processor, redis, "--watcher-url=watcher:8082"],
+            "WATCHER_URL: its value is not accepted; accepted: http://",
+        );
         check(&[processor, redis, "--max-rate=0"], "MAX_RATE: \"0\"");
         check(&[processor, redis, "--max-rate=10001"], "MAX_RATE: \"10001\"");
         check(&[processor, redis, "--control-token=short"], "CONTROL_TOKEN: its value");

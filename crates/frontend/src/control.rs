@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use contract::Asked;
 use tokio::{
     sync::watch,
     time::{Instant, interval},
@@ -23,15 +24,24 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     rate: watch::Sender<Rate>,
-    viewers: watch::Sender<usize>,
+    viewers: watch::Sender<Viewers>,
     story: Arc<Mutex<Story>>,
+}
+
+/// Those who watch, and all who ever have.
+#[derive(Debug, Default)]
+struct Viewers {
+    now: usize,
+    ever: u64,
 }
 
 /// How the rate in force came about.
 #[derive(Debug)]
 struct Story {
-    /// When somebody last asked for a rate.
+    /// When somebody last asked for a rate; before anybody has, when this began.
     asked: Instant,
+    /// The visitor's number.
+    by: Option<u64>,
     /// Why load has ended since, if it has.
     stopped: Option<Stop>,
 }
@@ -39,14 +49,14 @@ struct Story {
 impl Control {
     /// No load, and nobody watching.
     pub(crate) fn new() -> Self {
-        let story = Story { asked: Instant::now(), stopped: None };
-        let (rate, viewers) = (watch::Sender::new(Rate::ZERO), watch::Sender::new(0));
+        let story = Story { asked: Instant::now(), by: None, stopped: None };
+        let (rate, viewers) = (watch::Sender::new(Rate::ZERO), watch::Sender::default());
         Self { rate, viewers, story: Arc::new(Mutex::new(story)) }
     }
 
-    /// Somebody asks for a rate, for everybody.
-    pub(crate) fn ask(&self, rate: Rate) {
-        *self.story() = Story { asked: Instant::now(), stopped: None };
+    /// A visitor asks for a rate, for everybody.
+    pub(crate) fn ask(&self, rate: Rate, by: u64) {
+        *self.story() = Story { asked: Instant::now(), by: Some(by), stopped: None };
         let before = self.rate.send_replace(rate);
         if before != rate {
             tracing::info!(from = before.per_second(), to = rate.per_second(), "rate set");
@@ -57,6 +67,12 @@ impl Control {
         self.story().stopped = Some(why);
         let before = self.rate.send_replace(Rate::ZERO);
         tracing::warn!(from = before.per_second(), "load ends: {why}");
+    }
+
+    /// Who last asked for a rate.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        let story = self.story();
+        story.by.map(|by| Asked { by, ago: story.asked.elapsed().as_secs_f64() })
     }
 
     /// Why load has ended by itself; `None` if it goes on, or somebody has ended it.
@@ -85,17 +101,21 @@ impl Control {
 
     /// How many are watching.
     pub(crate) fn viewers(&self) -> usize {
-        *self.viewers.borrow()
+        self.viewers.borrow().now
     }
 
     /// Somebody starts to watch, unless `limit` already do.
     pub(crate) fn enter(&self, limit: usize) -> Option<Viewer> {
-        let may = self.viewers.send_if_modified(|viewers| {
-            let may = *viewers < limit;
-            *viewers += usize::from(may);
-            may
+        let mut number = None;
+        self.viewers.send_if_modified(|viewers| {
+            if viewers.now < limit {
+                viewers.now += 1;
+                viewers.ever += 1;
+                number = Some(viewers.ever);
+            }
+            number.is_some()
         });
-        may.then(|| Viewer(self.viewers.clone()))
+        number.map(|number| Viewer { number, viewers: self.viewers.clone() })
     }
 
     /// Ends load whenever it is to end by itself.
@@ -128,11 +148,15 @@ impl Control {
 
 /// Somebody who watches, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Viewer(watch::Sender<usize>);
+pub(crate) struct Viewer {
+    /// Which one it is of all since the start, from 1.
+    pub(crate) number: u64,
+    viewers: watch::Sender<Viewers>,
+}
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        self.0.send_modify(|viewers| *viewers -= 1);
+        self.viewers.send_modify(|viewers| viewers.now -= 1);
     }
 }
 
@@ -151,7 +175,7 @@ mod tests {
         tokio::spawn(control.clone().end_in_time(SharedTally::new()));
 
         let viewer = control.enter(1).unwrap();
-        control.ask(rate);
+        control.ask(rate, 1);
         sleep(Duration::from_secs(14 * 60)).await;
         assert_eq!(control.rate(), rate, "not while somebody watches");
         assert_eq!(control.stops_in(), Some(Duration::from_secs(60)));
@@ -159,7 +183,7 @@ mod tests {
         assert_eq!(control.rate(), Rate::ZERO);
         assert_eq!(control.stopped().unwrap(), "nobody has asked for a rate for 15 minutes");
 
-        control.ask(rate);
+        control.ask(rate, 1);
         assert_eq!((control.rate(), control.stopped()), (rate, None));
         drop(viewer);
         sleep(Duration::from_secs(29)).await;

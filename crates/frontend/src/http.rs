@@ -10,9 +10,11 @@ use axum::{
 use chassis::probes::{self, Readiness};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use tower_http::compression::CompressionLayer;
 
 use crate::{
     access::{self, Gate},
+    headers,
     page::{self, Shown},
     snapshot::Snapshots,
     socket::SocketIoLayer,
@@ -43,13 +45,16 @@ pub(crate) fn router(
     };
     let history =
         async move || ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], snapshots.history());
-    Ok(Router::new()
+    let router = Router::new()
         .route("/api/stats", get(stats))
         .route("/api/history.csv", get(history))
         .route("/", get(page))
-        .route("/assets/{name}", get(page::asset))
+        .route("/assets/{version}/{name}", get(page::asset))
         .merge(probes::router(readiness, registry))
+        // Not what goes over socket.io: small, often, and for each browser anew.
+        .layer(CompressionLayer::new())
         .layer(sockets)
         .layer(gate.cors())
-        .layer(middleware::from_fn_with_state(gate, access::gate)))
+        .layer(middleware::from_fn_with_state(gate, access::gate));
+    headers::protected(router)
 }

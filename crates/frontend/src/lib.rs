@@ -2,13 +2,14 @@
 //!
 //! [`socket`] takes the rate that a visitor asks for to [`control`]; [`load`] sends requests at that rate,
 //! and counts and times them; [`feed`] hears of the results, and [`stream`] shows them to every browser,
-//! with a [`snapshot`] of all the figures.
+//! with a [`snapshot`] of all the figures, and with what the [`watcher`] says.
 
 mod access;
 mod asks;
 mod config;
 mod control;
 mod feed;
+mod headers;
 mod http;
 mod load;
 mod metrics;
@@ -17,6 +18,7 @@ mod snapshot;
 mod socket;
 mod stops;
 mod stream;
+mod watcher;
 
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ use chassis::{
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub use access::{ControlToken, Origin};
-pub use config::{Config, VisitorSettings, processor_url};
+pub use config::{Config, VisitorSettings, plain_url};
 pub use load::{Outcome, REQUEST_TIMEOUT, drive, per_second};
 
 /// Serves until the shutdown, then waits for what is in flight.
@@ -47,7 +49,9 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let shown = page::Shown { max_rate, asks_for_token: control_token.is_some() };
     let asks = asks::Asks::new(control.clone(), max_rate, control_token);
     let gate = access::Gate::new(allowed_origins);
-    let (sockets, browsers) = socket::browsers(control.clone(), asks.clone());
+    let (views, keep_asking) =
+        watcher::watcher(config.watcher_url.as_ref(), neighbours.register("watcher"))?;
+    let (sockets, browsers) = socket::browsers(control.clone(), asks.clone(), views.clone());
 
     let snapshots = snapshot::Snapshots::new(control.clone(), tally.clone(), redis);
     let mut registry = probes::registry("frontend", env!("CARGO_PKG_VERSION"));
@@ -74,6 +78,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         dropped: feed.dropped,
         workers,
     }));
+    streams.spawn(browsers.clone().tell_of_watcher(views));
     let until_shutdown = async {
         tokio::join!(
             chassis::server::serve(listener, router, shutdown.clone()),
@@ -83,6 +88,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     tokio::select! {
         ((), load) = until_shutdown => load,
         never = keep_subscribed => match never {},
+        never = keep_asking => match never {},
         _ = streams.join_next() => anyhow::bail!("the stream to the browsers has ended"),
         never = control.clone().end_in_time(tally.clone()) => match never {},
         never = browsers.leave_on(shutdown.clone()) => match never {},

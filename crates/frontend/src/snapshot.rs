@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chassis::probes::Dependency;
@@ -57,14 +57,16 @@ impl Snapshots {
             None => Feed::Live,
             Some(reason) => Feed::Away { reason },
         };
-        let stopped = self.control.stopped();
+        let (asked, stopped) = (self.control.asked(), self.control.stopped());
         let stops_in = self.control.stops_in().map(|time| time.as_secs_f64());
         let now = self.tally.now();
         // The last lock that is taken, and none is taken while it is held.
         let mut tally = self.tally.lock();
         Stats {
+            at: unix_time().as_secs_f64(),
             freq,
             achieved,
+            asked,
             stopped,
             stops_in,
             viewers,
@@ -131,10 +133,15 @@ impl Past {
     }
 }
 
+/// Since 1970.
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// What has happened between two snapshots.
 fn row(before: &Stats, now: &Stats) -> String {
     let (old, new) = (&before.ledger, &now.ledger);
-    let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let unix_time = unix_time().as_secs();
     let latencies = &now.latencies;
     let mut row = String::new();
     // Writing to a String does not fail.

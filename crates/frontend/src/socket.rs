@@ -6,14 +6,19 @@ use std::{
     time::Duration,
 };
 
-use crate::{asks::Asks, control::Control, snapshot::Snapshots, stops::ChangeLimit};
-use contract::events;
+use crate::{
+    asks::{Asks, Visitor},
+    control::Control,
+    snapshot::Snapshots,
+};
+use contract::{WatcherView, events};
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef, TryData},
 };
+use tokio::sync::watch;
 
 pub(crate) use socketioxide::layer::SocketIoLayer;
 
@@ -41,7 +46,13 @@ pub(crate) struct Browsers {
 }
 
 /// Returns the layer that answers `/socket.io/`, and the way to speak to all who are connected.
-pub(crate) fn browsers(control: Control, asks: Asks) -> (SocketIoLayer, Browsers) {
+///
+/// Those who come are told what the watcher has said last.
+pub(crate) fn browsers(
+    control: Control,
+    asks: Asks,
+    watcher: watch::Receiver<WatcherView>,
+) -> (SocketIoLayer, Browsers) {
     let (layer, io) = SocketIo::builder()
         .max_payload(MAX_PAYLOAD as u64)
         .ws_max_message_size(MAX_PAYLOAD)
@@ -52,28 +63,42 @@ pub(crate) fn browsers(control: Control, asks: Asks) -> (SocketIoLayer, Browsers
         .ping_timeout(PING_TIMEOUT)
         .build_layer();
     let browsers = Browsers { io: io.clone(), control: control.clone() };
-    io.ns("/", async move |socket: SocketRef| welcome(&socket, &control, &asks));
+    io.ns("/", async move |socket: SocketRef| {
+        if let Some(visitor) = welcome(&socket, &control) {
+            // Fails only when the browser has gone.
+            let _ = socket.emit(events::WATCHER, &*watcher.borrow());
+            listen(&socket, &asks, visitor);
+        }
+    });
     (layer, browsers)
 }
 
-fn welcome(socket: &SocketRef, control: &Control, asks: &Asks) {
+/// Counts a browser and tells it its number, or refuses it.
+fn welcome(socket: &SocketRef, control: &Control) -> Option<Visitor> {
     let Some(viewer) = control.enter(MAX_VIEWERS) else {
         let _ = socket.emit(events::REFUSED, &format!("{MAX_VIEWERS} are watching already"));
         let _ = socket.clone().disconnect();
-        return;
+        return None;
     };
+    let visitor = Visitor::new(viewer.number);
+    let _ = socket.emit(events::VISITOR, &viewer.number);
     // The handler is dropped with the socket, whether it was called or not: somebody may have left before
     // it was here.
     let viewer = Arc::new(viewer);
     socket.on_disconnect(async move || drop(viewer));
+    Some(visitor)
+}
+
+/// Takes what a browser asks for.
+fn listen(socket: &SocketRef, asks: &Asks, visitor: Visitor) {
     let asks = asks.clone();
-    let changes = Arc::new(Mutex::new(ChangeLimit::default()));
+    let visitor = Arc::new(Mutex::new(visitor));
     socket.on(
         events::FREQUENCY,
         async move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
             let answer = {
-                let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
-                asks.ask(&payload.unwrap_or_default(), &mut changes, asks.now())
+                let mut visitor = visitor.lock().unwrap_or_else(PoisonError::into_inner);
+                asks.ask(&payload.unwrap_or_default(), &mut visitor, asks.now())
             };
             if let events::Answer::Refused { error } = &answer {
                 // For clients that ask for no acknowledgement.
@@ -96,6 +121,19 @@ impl Browsers {
         if 0 < self.control.viewers() {
             self.emit(events::STATS, &snapshots.take()).await;
         }
+    }
+
+    /// Tells everybody what the watcher says, whenever that changes.
+    pub(crate) async fn tell_of_watcher(
+        self,
+        mut views: watch::Receiver<WatcherView>,
+    ) -> Infallible {
+        while views.changed().await.is_ok() {
+            let view = views.borrow_and_update().clone();
+            self.emit(events::WATCHER, &view).await;
+        }
+        // Not before the task that asks the watcher has ended, which it never does.
+        std::future::pending().await
     }
 
     async fn emit<T: Serialize + ?Sized>(&self, event: &str, argument: &T) {

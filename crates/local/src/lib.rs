@@ -222,6 +222,7 @@ impl ServiceListeners {
             port: 0,
             processor_url: format!("http://{}", addresses.mesh).parse()?,
             redis_url: addresses.redis.clone(),
+            watcher_url: Some(format!("http://{}", addresses.watcher).parse()?),
             visitors: config.visitors.clone(),
             logs: config.logs.clone(),
         };

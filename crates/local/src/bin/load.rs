@@ -9,7 +9,7 @@ use chassis::{
 };
 use clap::Parser;
 use contract::Percentiles;
-use frontend::{Outcome, per_second, processor_url};
+use frontend::{Outcome, per_second, plain_url};
 use serde_json::json;
 
 /// Sends requests to a worker at a rate for a time or until Ctrl-C, and prints the ledger and the latencies
@@ -17,7 +17,7 @@ use serde_json::json;
 #[command(name = "load", version)]
 struct Config {
     /// Where the worker is
-    #[arg(long, default_value = "http://127.0.0.1:8081", value_parser = processor_url)]
+    #[arg(long, default_value = "http://127.0.0.1:8081", value_parser = plain_url)]
     url: HttpUrl,
 
     /// Requests per second, 0.001 to 10000

@@ -12,29 +12,6 @@ use crate::{
 };
 
 #[tokio::test]
-async fn serves_the_page_and_its_assets() {
-    let (redis, sink) = (Redis::start(), sink());
-    let frontend = Frontend::start(redis.address, sink.address);
-    let get = async |path: &str| {
-        http().get(format!("http://{}{path}", frontend.address)).send().await.unwrap()
-    };
-    let page = get("/").await;
-    assert_eq!(page.status(), 200);
-    let page = page.text().await.unwrap();
-    assert!(page.contains("<title>String Hashr</title>"));
-    for asset in page.split('"').filter(|part| part.starts_with("/assets/")) {
-        let response = get(asset).await;
-        assert_eq!(response.status(), 200, "{asset}");
-        assert!(response.headers()["cache-control"].to_str().unwrap().contains("immutable"));
-    }
-    let without_version = get("/assets/page.js").await;
-    assert_eq!(without_version.headers()["cache-control"], "no-cache");
-    assert_eq!(get("/assets/nope.js").await.status(), 404);
-    assert_eq!(get("/nope").await.status(), 404);
-    assert_eq!(get("/_healthz").await.status(), 200);
-}
-
-#[tokio::test]
 async fn the_rate_is_one_for_all_and_the_last_visitor_wins() {
     let (redis, sink) = (Redis::start(), sink());
     let frontend = Frontend::start(redis.address, sink.address);

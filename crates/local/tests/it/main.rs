@@ -7,6 +7,7 @@ mod closed_loop;
 mod frontend;
 mod frontend_faults;
 mod frontend_figures;
+mod frontend_page;
 mod manifests;
 mod readme;
 mod story;

@@ -156,8 +156,7 @@ fn only_those_who_need_it_may_speak_to_a_pod() {
             }
         }
     }
-    // All but the watcher, which is not in the mesh.
-    assert_eq!(guarded.len(), pods::deployments().len() - 1, "{guarded:?}");
+    assert_eq!(guarded.len(), pods::deployments().len(), "{guarded:?}");
 }
 
 #[test]

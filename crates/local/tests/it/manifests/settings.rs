@@ -12,11 +12,12 @@ use super::{
 };
 
 /// Settings that are not the program's default, and why. All others in the manifests are.
-const REASONS: [(&str, &str, &str); 5] = [
+const REASONS: [(&str, &str, &str); 6] = [
     ("LOG_FORMAT", "json", "a cluster's logs are read by programs"),
     ("PREFIX", "bursty-", "what tells burst's hashes from primary's"),
     ("PROCESSOR_URL", "http://worker-service", "has no default"),
     ("REDIS_URL", "redis-cache-service:6379", "has no default"),
+    ("WATCHER_URL", "http://istiowatcher-service", "has no default"),
     ("UP_QUERY", UP_QUERY, "its default fits every Prometheus: nothing"),
 ];
 
@@ -61,7 +62,10 @@ fn the_programs_accept_their_settings_and_listen_where_the_pods_say() {
         let expected = [("scrape", "true"), ("port", &port.to_string()), ("path", "/metrics")];
         let expected =
             expected.map(|(name, value)| (format!("prometheus.io/{name}"), value.to_owned()));
-        assert_eq!(metadata.annotations, Some(BTreeMap::from(expected)), "{place}");
+        let annotations = metadata.annotations.unwrap();
+        for (name, value) in expected {
+            assert_eq!(annotations.get(&name), Some(&value), "{place}: {name}");
+        }
     }
 }
 
@@ -69,11 +73,14 @@ fn the_programs_accept_their_settings_and_listen_where_the_pods_say() {
 fn addresses_in_settings_are_those_of_services() {
     let documents = Documents::read(PRIMARY);
     let frontend: Deployment = documents.get("frontend-deployment");
-    let processor = parsed::<frontend::Config>(&frontend).processor_url;
-    let processor = processor.url();
-    let worker: Service = documents.get(processor.host_str().unwrap());
-    let port = worker.spec.unwrap().ports.unwrap()[0].port;
-    assert_eq!(Some(port), processor.port_or_known_default().map(i32::from), "PROCESSOR_URL");
+    let config = parsed::<frontend::Config>(&frontend);
+    let urls =
+        [("PROCESSOR_URL", config.processor_url), ("WATCHER_URL", config.watcher_url.unwrap())];
+    for (variable, url) in urls {
+        let service: Service = documents.get(url.url().host_str().unwrap());
+        let port = service.spec.unwrap().ports.unwrap()[0].port;
+        assert_eq!(Some(port), url.url().port_or_known_default().map(i32::from), "{variable}");
+    }
 
     for (place, deployment) in deployments() {
         let environment = environment(&deployment);

@@ -1,0 +1,67 @@
+// The ways to ask for a frequency: field, buttons, slider.
+
+import { element, say } from "./dom.js";
+
+const ANSWER_WITHIN = 5000;
+// What the slider stops at: as dense at the low end, where the thresholds are, as at the high.
+const STOPS = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000];
+
+export class Controls {
+  #socket;
+  #stops;
+  #slider = element("slider");
+
+  constructor(socket) {
+    this.#socket = socket;
+    const maxRate = Number(element("ask").dataset.maxRate);
+    this.#stops = [...STOPS.filter((stop) => stop < maxRate), maxRate];
+    this.#slider.max = this.#stops.length - 1;
+
+    element("ask").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.ask(element("frequency").value);
+    });
+    for (const button of document.querySelectorAll("button[data-freq]")) {
+      button.addEventListener("click", () => this.ask(button.dataset.freq));
+    }
+    this.#slider.addEventListener("input", () => {
+      this.#describe(this.#chosen());
+      element("frequency").value = this.#chosen();
+    });
+    this.#slider.addEventListener("change", () => this.ask(this.#chosen()));
+  }
+
+  /** Asks for a frequency; returns whether it is in force, and says why not. */
+  async ask(freq) {
+    // Only where the frontend wants one.
+    const token = element("token")?.value;
+    const answer = await this.#socket
+      .timeout(ANSWER_WITHIN)
+      .emitWithAck("frequency", { freq, token })
+      .catch(() => ({ error: "There is no answer; is the connection lost?" }));
+    say("refused", answer.error);
+    return answer.error === undefined;
+  }
+
+  /** Shows the frequency in force. */
+  show(freq) {
+    element("frequency").placeholder = freq || 5;
+    for (const button of document.querySelectorAll("button.preset")) {
+      button.setAttribute("aria-pressed", String(Number(button.dataset.freq) === freq));
+      button.classList.toggle("active", Number(button.dataset.freq) === freq);
+    }
+    // Not under the hand of somebody who moves it.
+    if (document.activeElement === this.#slider) return;
+    const next = this.#stops.findIndex((stop) => stop >= freq);
+    this.#slider.value = next;
+    this.#describe(freq);
+  }
+
+  #chosen() {
+    return this.#stops[Number(this.#slider.value)];
+  }
+
+  #describe(freq) {
+    this.#slider.setAttribute("aria-valuetext", `${freq} per second`);
+  }
+}

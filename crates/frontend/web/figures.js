@@ -1,0 +1,110 @@
+// The figures, and the one line that says how things are.
+
+import { byCluster, element, show, showParts, write } from "./dom.js";
+
+const REPORTS_A_SECOND = 4;
+// Over which the share of the clusters is taken, and failures are spoken of.
+const LATELY = 2 * REPORTS_A_SECOND;
+// Over which the generator is judged, as its latencies are.
+const JUDGED = 10 * REPORTS_A_SECOND;
+// A request that is sent later than this after it was due, in milliseconds, is not what was asked for.
+const LATE = 5;
+
+export class Figures {
+  #reports = [];
+
+  /** Shows a report, to the visitor of a number. */
+  show(stats, me) {
+    this.#reports.push(stats);
+    if (this.#reports.length > JUDGED) this.#reports.shift();
+    const failed = total(stats.ledger.failed);
+    show("asked", stats.freq);
+    show("achieved", stats.achieved.toFixed(1));
+    show("failed", failed);
+    show("viewers", stats.viewers);
+    show("asked-by", stats.asked ? `asked for by ${stats.asked.by === me ? "you" : `visitor ${stats.asked.by}`}, ${ago(stats.asked.ago)}` : "nobody has asked for anything");
+    show("stops-in", stats.stops_in === null ? "" : `ends by itself in ${minutes(stats.stops_in)}`);
+    this.#showTimes(stats);
+    const counts = { ...stats.ledger, ...stats.ledger.failed, ...stats.results.trips, unshown: stats.results.unshown, dropped: stats.results.dropped };
+    for (const output of document.querySelectorAll("output[data-count]")) {
+      const count = counts[output.dataset.count];
+      write(output, count);
+      output.classList.toggle("text-danger-emphasis", count > 0 && output.closest("[aria-labelledby=errors-title]") !== null);
+    }
+    const lately = this.#before(LATELY);
+    const [now, then] = [byCluster(stats.results), byCluster(lately.results)];
+    showParts("share", now.primary - then.primary, now.burst - then.burst);
+    this.#judge(stats);
+    this.#showState(stats, lately);
+  }
+
+  /** What was true a moment ago is not known now. */
+  forget() {
+    this.#reports = [];
+    for (const output of document.querySelectorAll("#live output")) write(output, "–");
+    element("lamp").className = "lamp";
+  }
+
+  /** The share of the last results that is burst's; undefined without any. */
+  burstShare() {
+    if (this.#reports.length === 0) return undefined;
+    const [now, then] = [this.#reports.at(-1), this.#before(LATELY)].map((report) => byCluster(report.results));
+    const [primary, burst] = [now.primary - then.primary, now.burst - then.burst];
+    return primary + burst > 0 ? burst / (primary + burst) : undefined;
+  }
+
+  #before(reports) {
+    return this.#reports.at(-reports - 1) ?? this.#reports[0];
+  }
+
+  #showTimes(stats) {
+    const { corrected, service, trip } = stats.latencies;
+    const times = { corrected, service, trip, primary: stats.by_prefix[""]?.corrected };
+    for (const [prefix, { corrected: its }] of Object.entries(stats.by_prefix)) {
+      if (prefix !== "" && prefix !== "other" && its.count > 0 && !(times.burst?.p99 > its.p99)) times.burst = its;
+    }
+    const ms = (of, quantile) => (of?.count > 0 ? of[quantile].toFixed(1) : "–");
+    for (const output of document.querySelectorAll("output[data-times]")) {
+      write(output, ms(times[output.dataset.times], output.dataset.quantile));
+    }
+    show("latency-p99", corrected.count > 0 ? `${ms(corrected, "p99")} ms` : "–");
+  }
+
+  /** Whether the generator itself does what was asked of it. */
+  #judge({ freq, ledger, latencies }) {
+    const before = this.#reports[0].ledger;
+    const [missed, shed] = [ledger.missed - before.missed, ledger.shed - before.shed];
+    const late = latencies.lateness.count > 0 && latencies.lateness.p99 > LATE;
+    const complaints = [
+      missed > 0 && `${missed} sent not at all: the machine was too slow`,
+      shed > 0 && `${shed} not sent: too many wait for their answer`,
+      late && `late by ${latencies.lateness.p99.toFixed(1)} ms at p99`,
+    ].filter(Boolean);
+    const isWell = complaints.length === 0;
+    element("lamp").className = `lamp ${isWell ? (freq > 0 ? "well" : "") : "unwell"}`;
+    if (!isWell) show("generator", `The generator: ${complaints.join("; ")}`);
+    else show("generator", freq > 0 ? "The generator is on time" : "The generator rests");
+  }
+
+  #showState(stats, before) {
+    const failing = Object.entries(stats.ledger.failed)
+      .filter(([kind, count]) => count > before.ledger.failed[kind])
+      .map(([kind]) => kind.replace("_", " "));
+    if (stats.feed.state === "away") setState(`Redis is away: ${stats.feed.reason}`, "danger");
+    else if (failing.length > 0) setState(`Requests to the workers fail: ${failing.join(", ")}`, "warning");
+    else if (stats.stopped) setState(`Stopped: ${stats.stopped}. Enter a frequency.`, "warning");
+    else if (stats.freq === 0) setState(stats.ledger.planned > 0 ? "Stopped. Enter a frequency." : "Connected. Enter a frequency.", "secondary");
+    else setState("Live", "success");
+  }
+}
+
+/** Says in one line how things are. Only changes are spoken. */
+export function setState(text, level) {
+  const state = element("state");
+  state.className = `alert alert-${level} py-2`;
+  write(state, text);
+}
+
+const total = (failures) => Object.values(failures).reduce((sum, count) => sum + count, 0);
+const ago = (seconds) => (seconds < 90 ? `${Math.floor(seconds)} s ago` : `${Math.round(seconds / 60)} min ago`);
+const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
