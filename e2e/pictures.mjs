@@ -4,7 +4,7 @@ import path from "node:path";
 
 import { launch } from "./chromium.mjs";
 import { Page } from "./page.mjs";
-import { demo, root } from "./support.mjs";
+import { demo, eventually, root } from "./support.mjs";
 
 const stack = await demo();
 const browser = await launch();
@@ -17,7 +17,7 @@ try {
   await visitor.page.waitForTimeout(15_000);
   await take("home");
   await visitor.enter("20");
-  await visitor.shows("#watcher-state", "burst", 30);
+  await eventually("the first are bursty-", async () => (await visitor.hashes())[8].startsWith("bursty-"), 15);
   await take("spilling");
   await visitor.page.waitForTimeout(20_000);
   await take("burst");

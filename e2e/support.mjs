@@ -214,7 +214,10 @@ export async function demo() {
     prometheus = ports.prometheus;
   }
   const watcherUrl = `http://127.0.0.1:${ports.watcher}`;
-  stack.frontend = await stack.frontend(ports.page, redisUrl, `http://127.0.0.1:${ports.mesh}`, { WATCHER_URL: watcherUrl });
+  stack.startPage = async () => {
+    stack.page = await stack.frontend(ports.page, redisUrl, `http://127.0.0.1:${ports.mesh}`, { WATCHER_URL: watcherUrl });
+  };
+  await stack.startPage();
   stack.startWatcher = async () => {
     stack.watcher = stack.add(
       Process.ours("watcher", {

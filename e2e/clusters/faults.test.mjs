@@ -5,15 +5,14 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, secondsOf } from "../support.mjs";
-import { allRolledOut, applyAll, failed, firstPod, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
+import { allRolledOut, failed, firstPod, fresh, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
 
 const RATE = 20;
 const visit = visitorsUntil(after);
 let visitor;
 
 before(async () => {
-  await applyAll();
-  await allRolledOut();
+  await fresh();
   visitor = await visit().connected();
   await visitor.ask(RATE);
   await visitor.comesTo(true, 60);

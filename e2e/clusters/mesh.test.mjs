@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { eventually, secondsOf } from "../support.mjs";
+import { eventually, root, secondsOf } from "../support.mjs";
 import { allRolledOut, applyAll, failed, kubectl, visitorsUntil, weights } from "./support.mjs";
 
 const visit = visitorsUntil(after);
@@ -33,7 +33,8 @@ test("the three folders, as documented: every pod is ready within a minute", { t
 });
 
 test("istioctl finds nothing to complain of", () => {
-  const said = execFileSync("istioctl", ["analyze", "--context", "primary", "--namespace", "default"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  // Not in the cluster: it would follow the remote secret to burst's address, which is known only inside the lab.
+  const said = execFileSync("sh", ["-c", "istioctl analyze --use-kube=false istio/ k8s/ 2>&1"], { cwd: root, encoding: "utf8", timeout: 60_000 });
   assert.match(said, /No validation issues found/);
 });
 

@@ -11,7 +11,7 @@ import io2 from "socket.io-client-2";
 import { LEFT_OUT, eventually, out, secondsOf } from "../support.mjs";
 import { launch } from "../chromium.mjs";
 import { Page } from "../page.mjs";
-import { allRolledOut, applyAll, failed, kubectl, lost, url, visitorsUntil, weights } from "./support.mjs";
+import { failed, fresh, kubectl, lost, url, visitorsUntil, weights } from "./support.mjs";
 
 const visit = visitorsUntil(after);
 const withoutBrowser = LEFT_OUT.has("chromium");
@@ -20,9 +20,7 @@ let browser;
 let page;
 
 before(async () => {
-  await applyAll();
-  await allRolledOut();
-  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
+  await fresh();
   visitors.push(await visit(io4).connected(), await visit(io2, { transports: ["polling"] }).connected());
   if (withoutBrowser) return;
   browser = await launch();

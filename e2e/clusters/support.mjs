@@ -34,6 +34,14 @@ export async function applyAll() {
   ].join("\n");
 }
 
+/** The manifests as they are, a watcher that remembers nothing, and all traffic at home. */
+export async function fresh() {
+  await applyAll();
+  await kubectl("primary", "rollout", "restart", "deployment/istiowatcher-deployment");
+  await allRolledOut(90);
+  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
+}
+
 /** Waits until every Deployment of both clusters is as wanted. */
 export async function allRolledOut(seconds = 60) {
   await Promise.all(["primary", "burst"].map(async (context) => {

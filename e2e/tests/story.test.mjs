@@ -113,8 +113,10 @@ test("the page says when the frontend is away, and the list is never longer than
   await enter("100");
   await eventually("it is faster", async () => Number(await text("#achieved")) > 90);
   assert.equal((await hashes()).length, 50);
-  await stack.frontend.stop();
+  await stack.page.stop();
   await eventually("it says so", async () => /connection/i.test(await text("#state")));
+  await stack.startPage();
+  await eventually("it is back, and says that the load is not", async () => /started anew, and the load has stopped/.test(await text("#state")));
   assert.deepEqual(visitor.errors, []);
 });
 

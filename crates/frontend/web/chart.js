@@ -150,7 +150,9 @@ export class Chart {
     }
     for (const [at, words] of this.#switches) {
       const x = plot.valToPos(at, "x", true);
-      if (x >= left && x <= left + width) line("--bs-body-color", x, top, x, top + height, words, x + 5 * scale, top + 16 * scale);
+      const wordsWidth = ctx.measureText(words).width;
+      const wordsX = x + wordsWidth + 8 * scale > left + width ? x - wordsWidth - 5 * scale : x + 5 * scale;
+      if (x >= left && x <= left + width) line("--bs-body-color", x, top, x, top + height, words, wordsX, top + 16 * scale);
     }
     ctx.restore();
   }

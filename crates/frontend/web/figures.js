@@ -12,11 +12,16 @@ const LATE = 5;
 
 export class Figures {
   #reports = [];
+  #planned = 0;
+  #isAnew = false;
 
   /** Shows a report, to the visitor of a number. */
   show(stats, me) {
     this.#reports.push(stats);
     if (this.#reports.length > JUDGED) this.#reports.shift();
+    // A frontend that takes the place of another knows nothing of its load.
+    this.#isAnew = stats.freq === 0 && (this.#isAnew || stats.ledger.planned < this.#planned);
+    this.#planned = stats.ledger.planned;
     const failed = total(stats.ledger.failed);
     show("asked", stats.freq);
     show("achieved", stats.achieved.toFixed(1));
@@ -93,6 +98,7 @@ export class Figures {
     if (stats.feed.state === "away") setState(`Redis is away: ${stats.feed.reason}`, "danger");
     else if (failing.length > 0) setState(`Requests to the workers fail: ${failing.join(", ")}`, "warning");
     else if (stats.stopped) setState(`Stopped: ${stats.stopped}. Enter a frequency.`, "warning");
+    else if (this.#isAnew) setState("The frontend has started anew, and the load has stopped. Enter a frequency.", "warning");
     else if (stats.freq === 0) setState(stats.ledger.planned > 0 ? "Stopped. Enter a frequency." : "Connected. Enter a frequency.", "secondary");
     else setState("Live", "success");
   }
