@@ -21,6 +21,15 @@ impl Cluster {
     /// Both clusters, primary first.
     pub const ALL: [Self; 2] = [Self::Primary, Self::Burst];
 
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Primary => Self::Burst,
+            Self::Burst => Self::Primary,
+        }
+    }
+
     /// The cluster's name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -86,6 +86,8 @@ pub struct Seen {
     pub sample_age: Option<f64>,
     /// Requests per second to primary, to burst, and to nobody knows where.
     pub by_cluster: Option<[f64; 3]>,
+    /// The share of primary's requests that fail, 0 to 1.
+    pub primary_failing: Option<f64>,
     /// The share of burst's requests that fail, 0 to 1.
     pub burst_failing: Option<f64>,
     /// When it was asked, in seconds since 1970.

@@ -4,13 +4,14 @@
 //! weights in force and what somebody has ordered, and answers with a [`Decision`], which says why.
 //!
 //! A policy wishes ([`threshold`], [`spill`]); then come the guards, each of which may only hold or go home: an
-//! unknown rate, a rate that is known again for too short a time, a burst that fails ([`burst`]), orders by
-//! annotation, and last the [`brakes`].
+//! unknown rate, a rate that is known again for too short a time, a burst that fails ([`trust`]), orders by
+//! annotation, and last the [`brakes`]. One guard sends traffic out, if that is allowed: a primary that fails.
 
 mod brakes;
-mod burst;
+mod reading;
 mod spill;
 mod threshold;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -25,48 +26,7 @@ use crate::{
     weights::Weights,
 };
 
-/// What one look at Prometheus has shown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
-    /// The request rate, in requests per second: finite and not negative. Else the kind of gap.
-    pub rate: Result<f64, &'static str>,
-    /// Where the requests went; `None` if that is not known.
-    pub clusters: Option<Clusters>,
-}
-
-/// Where the requests went, and what failed there.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Clusters {
-    /// To primary.
-    pub primary: Flow,
-    /// To burst.
-    pub burst: Flow,
-    /// To nobody knows where: a request that found no worker is counted for no cluster.
-    pub elsewhere: Flow,
-}
-
-impl Clusters {
-    /// Requests per second to primary, to burst, and to nobody knows where.
-    #[must_use]
-    pub fn rates(&self) -> [f64; 3] {
-        [self.primary.rate, self.burst.rate, self.elsewhere.rate]
-    }
-
-    /// The share of burst's requests that fail, 0 to 1; `None` if there are none.
-    #[must_use]
-    pub fn burst_failing(&self) -> Option<f64> {
-        (0.0 < self.burst.rate).then(|| self.burst.failing / self.burst.rate)
-    }
-}
-
-/// Requests per second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Flow {
-    /// All of them.
-    pub rate: f64,
-    /// Those of them that were answered with a 5xx, or not at all.
-    pub failing: f64,
-}
+pub use reading::{Clusters, Flow, Reading};
 
 /// What the object's annotations order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,7 +75,10 @@ pub struct Decider {
     settings: PolicySettings,
     window: Duration,
     policy: Policy,
-    trust: burst::Trust,
+    /// In burst.
+    trust: trust::Trust,
+    /// In primary; `None` without `FAILOVER`.
+    trust_in_primary: Option<trust::Trust>,
     brakes: brakes::Brakes,
     reading: Reading,
     /// Since when the rate has been known, but for gaps that hide nothing.
@@ -155,7 +118,11 @@ impl Decider {
                 settings.guards.writes_per_minute,
             ))),
         };
-        let trust = burst::Trust::new(settings.guards.clone(), settings.query.clusters_window());
+        let trust_in = |cluster| {
+            trust::Trust::new(cluster, settings.guards.clone(), settings.query.clusters_window())
+        };
+        let trust = trust_in(Cluster::Burst);
+        let trust_in_primary = settings.guards.failover.then(|| trust_in(Cluster::Primary));
         let brakes = brakes::Brakes::new(settings.guards.writes_per_minute);
         let reading = Reading { rate: Err("not_asked"), clusters: None };
         Self {
@@ -163,6 +130,7 @@ impl Decider {
             window,
             policy,
             trust,
+            trust_in_primary,
             brakes,
             reading,
             known_since: now,
@@ -208,7 +176,9 @@ impl Decider {
     /// Decides by the reading that was noted last.
     pub fn decide(&mut self, now: Duration, seen: &InForce) -> Decision {
         let in_force = seen.weights;
-        self.trust.note(now, self.reading.clusters.as_ref(), in_force);
+        for trust in [&mut self.trust].into_iter().chain(&mut self.trust_in_primary) {
+            trust.note(now, self.reading.clusters.as_ref(), in_force);
+        }
         let wish = self.wish(now, in_force);
         let Wish { weights, reason } = obey(seen.orders, wish, in_force);
         if weights.divide_like(in_force) {
@@ -243,7 +213,12 @@ impl Decider {
         } else {
             wish
         };
-        self.trust.limit(now, wish)
+        let wish = self.trust.limit(now, wish);
+        match &mut self.trust_in_primary {
+            // Where both fail, home is the better place.
+            Some(trust_in_primary) if self.trust.is_whole() => trust_in_primary.limit(now, wish),
+            _ => wish,
+        }
     }
 
     fn unknown(&self, now: Duration, kind: &'static str, in_force: Weights) -> Wish {

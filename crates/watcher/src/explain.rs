@@ -69,11 +69,11 @@ fn what_it_sees(config: &Config, look: &Look, finding: &Finding) -> String {
         Some(Err(unknown)) => writeln!(text, "  Whether burst fails is not known: {unknown}."),
         Some(Ok(clusters)) => {
             let [primary, burst, elsewhere] = clusters.rates();
-            let burst_failing = clusters.burst.failing;
-            let elsewhere_failing = clusters.elsewhere.failing;
+            let [primary_failing, burst_failing, elsewhere_failing] =
+                [clusters.primary, clusters.burst, clusters.elsewhere].map(|flow| flow.failing);
             writeln!(
                 text,
-                "  To primary {primary:.1}/s; to burst {burst:.1}/s, of which {burst_failing:.1}/s fail; to no known cluster {elsewhere:.1}/s, of which {elsewhere_failing:.1}/s fail."
+                "  To primary {primary:.1}/s, of which {primary_failing:.1}/s fail; to burst {burst:.1}/s, of which {burst_failing:.1}/s fail; to no known cluster {elsewhere:.1}/s, of which {elsewhere_failing:.1}/s fail."
             )
         }
     };

@@ -94,10 +94,12 @@ impl Journal {
         };
         let rate = look.rate.as_ref().ok().copied();
         let age = look.age.map(|age| age.as_secs_f64());
-        let failing = clusters.and_then(Clusters::burst_failing);
+        let failing = Cluster::ALL.map(|cluster| clusters.and_then(|it| it.failing(cluster)));
+        let [primary_failing, burst_failing] = failing;
         set(&metrics.demand, rate);
         set(&metrics.sample_age, age);
-        set(&metrics.burst_failing, failing);
+        set(&metrics.primary_failing, primary_failing);
+        set(&metrics.burst_failing, burst_failing);
         let by_cluster = clusters.map(Clusters::rates);
         for (cluster, index) in [("primary", 0), ("burst", 1), ("unknown", 2)] {
             let number = metrics.cluster_rate.get_or_create(&ClusterLabels { cluster });
@@ -108,7 +110,8 @@ impl Journal {
             unknown: look.rate.as_ref().err().map(|unknown| unknown.kind().to_owned()),
             sample_age: age,
             by_cluster,
-            burst_failing: failing,
+            primary_failing,
+            burst_failing,
             at: now(),
         };
     }

@@ -30,6 +30,7 @@ const MAX_MANAGERS: usize = 16;
 pub(crate) struct Metrics {
     pub(crate) demand: Number,
     pub(crate) cluster_rate: Family<ClusterLabels, Number>,
+    pub(crate) primary_failing: Number,
     pub(crate) burst_failing: Number,
     pub(crate) sample_age: Number,
     pub(crate) weight: Family<ClusterLabels, Number>,
@@ -92,7 +93,9 @@ impl Metrics {
     /// `capacity` is the rate at which traffic leaves primary.
     pub(crate) fn new(registry: &mut Registry, capacity: f64) -> Self {
         let metrics = Self::default();
-        let Self { demand, cluster_rate, burst_failing, sample_age, weight, .. } = &metrics;
+        let Self {
+            demand, cluster_rate, primary_failing, burst_failing, sample_age, weight, ..
+        } = &metrics;
         let mut gauge = |name, help, metric: &Number| registry.register(name, help, metric.clone());
         gauge(
             "demand_rps",
@@ -100,6 +103,11 @@ impl Metrics {
             demand,
         );
         gauge("sample_age_seconds", "How old the newest sample is", sample_age);
+        gauge(
+            "primary_failing_ratio",
+            "The share of primary's requests that fail",
+            primary_failing,
+        );
         gauge("burst_failing_ratio", "The share of burst's requests that fail", burst_failing);
         let carried = Number::default();
         carried.set(capacity);

@@ -105,22 +105,28 @@ pub enum Reason {
         /// What is left of the window.
         left: Duration,
     },
-    /// Burst answers errors, or nothing.
-    BurstFails {
+    /// A cluster answers errors, or nothing.
+    Fails {
+        /// Which.
+        cluster: Cluster,
         /// The share of its requests that fail.
         share: f64,
         /// For how long it is left alone.
         rest: Duration,
     },
-    /// Burst has failed, and is left alone.
-    BurstRests {
+    /// A cluster has failed, and is left alone.
+    Rests {
+        /// Which.
+        cluster: Cluster,
         /// For how much longer.
         left: Duration,
     },
-    /// Burst has failed, and is tried again.
-    BurstTried {
+    /// A cluster has failed, and is tried again.
+    Tried {
+        /// Which.
+        cluster: Cluster,
         /// With how much, in percent.
-        burst: u32,
+        percent: u32,
     },
     /// The object's annotation says that nothing is to be written.
     Paused,
@@ -162,9 +168,12 @@ impl Reason {
             Self::Unknown { .. } => "RateUnknown",
             Self::Fallback { .. } => "Fallback",
             Self::Recovering { .. } => "Recovering",
-            Self::BurstFails { .. } => "BurstFails",
-            Self::BurstRests { .. } => "BurstRests",
-            Self::BurstTried { .. } => "BurstTried",
+            Self::Fails { cluster: Cluster::Primary, .. } => "PrimaryFails",
+            Self::Fails { cluster: Cluster::Burst, .. } => "BurstFails",
+            Self::Rests { cluster: Cluster::Primary, .. } => "PrimaryRests",
+            Self::Rests { cluster: Cluster::Burst, .. } => "BurstRests",
+            Self::Tried { cluster: Cluster::Primary, .. } => "PrimaryTried",
+            Self::Tried { cluster: Cluster::Burst, .. } => "BurstTried",
             Self::Paused => "Paused",
             Self::Forced { .. } => "Forced",
             Self::HomeHeld => "HomeHeld",
@@ -212,8 +221,8 @@ impl Reason {
             self,
             Self::Unknown { .. }
                 | Self::Fallback { .. }
-                | Self::BurstFails { .. }
-                | Self::BurstRests { .. }
+                | Self::Fails { .. }
+                | Self::Rests { .. }
                 | Self::WriteLimit { .. }
                 | Self::Fight { .. }
         )

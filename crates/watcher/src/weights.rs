@@ -30,6 +30,15 @@ impl Weights {
         Self { primary: 100 - burst, burst }
     }
 
+    /// So many percent to one cluster, the rest to the other; more than 100 is 100.
+    #[must_use]
+    pub const fn with(cluster: Cluster, percent: u32) -> Self {
+        match cluster {
+            Cluster::Primary => Self::with_burst(100_u32.saturating_sub(percent)),
+            Cluster::Burst => Self::with_burst(percent),
+        }
+    }
+
     /// The weight of one cluster.
     #[must_use]
     pub const fn of(self, cluster: Cluster) -> u32 {
@@ -44,6 +53,16 @@ impl Weights {
     pub fn burst_share(self) -> f64 {
         let sum = f64::from(self.primary) + f64::from(self.burst);
         if sum == 0.0 { 0.0 } else { f64::from(self.burst) / sum }
+    }
+
+    /// The share of the traffic that goes to a cluster, 0 to 1; 0 if both weights are.
+    #[must_use]
+    pub fn share_of(self, cluster: Cluster) -> f64 {
+        match cluster {
+            _ if self.is_nothing() => 0.0,
+            Cluster::Primary => 1.0 - self.burst_share(),
+            Cluster::Burst => self.burst_share(),
+        }
     }
 
     /// Whether the two divide traffic alike, in whatever numbers that is said.

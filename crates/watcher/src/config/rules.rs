@@ -94,15 +94,20 @@ pub struct GuardSettings {
     #[arg(long, env = "FALLBACK_AFTER", default_value = "5m", value_parser = time("1s", "24h"))]
     pub fallback_after: Duration,
 
-    /// Share of burst's requests that may fail before traffic comes home, 0.01 to 1
+    /// Whether all traffic goes to burst when primary fails, as measured by `BURST_ERRORS`: true or false
+    #[arg(long, env = "FAILOVER", default_value_t = false, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub failover: bool,
+
+    /// Share of a cluster's requests that may fail before traffic leaves it, 0.01 to 1
     #[arg(long, env = "BURST_ERRORS", default_value_t = 0.2, value_parser = number(0.01..=1.0))]
     pub burst_errors: f64,
 
-    /// How long a burst that has failed is left alone, 1s to 1h; doubled each time that it fails again, up to ten times
+    /// How long a cluster that has failed is left alone, 1s to 1h; doubled each time that it fails again, up to ten times
     #[arg(long, env = "BURST_REST", default_value = "60s", value_parser = time("1s", "1h"))]
     pub burst_rest: Duration,
 
-    /// What a burst that has failed is tried with, in percent, 1 to 100
+    /// What a cluster that has failed is tried with, in percent, 1 to 100
     #[arg(long, env = "BURST_TRIAL", default_value_t = 10, value_parser = whole_number(1..=100))]
     pub burst_trial: u32,
 

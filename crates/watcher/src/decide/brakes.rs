@@ -55,10 +55,8 @@ impl Brakes {
             self.drifts.pop_front();
         }
         // What somebody has ordered, and what keeps requests from failing, is worth a fight.
-        let is_urgent = matches!(
-            reason,
-            Reason::Forced { .. } | Reason::BurstFails { .. } | Reason::BurstRests { .. }
-        );
+        let is_urgent =
+            matches!(reason, Reason::Forced { .. } | Reason::Fails { .. } | Reason::Rests { .. });
         let is_fight = self.drifts.len() == FIGHT && !is_urgent;
         let rest_ends = self.drifts.back().map(|at| *at + FIGHT_REST);
         if let Some(until) = rest_ends.filter(|until| is_fight && now < *until) {

@@ -1,6 +1,7 @@
 //! The rules and their guards, in tables.
 
 mod always;
+mod failover;
 mod spill;
 
 use chassis::settings::from_arguments;

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use contract::Cluster;
+
 use super::Reason;
 
 /// A time as it is said: to a tenth of a second below ten seconds, else to a second.
@@ -69,21 +71,21 @@ impl Reason {
                 "holding: the rate has been known for too short a time to come home, for another {}",
                 Said(*left)
             ),
-            Self::BurstFails { share, rest } => write!(
+            Self::Fails { cluster, share, rest } => write!(
                 f,
-                "all home: {:.0} % of burst's requests fail; it is left alone for {}",
+                "{}: {:.0} % of {cluster}'s requests fail; it is left alone for {}",
+                all_but(*cluster),
                 share * 100.0,
                 Said(*rest)
             ),
-            Self::BurstRests { left } => {
-                write!(
-                    f,
-                    "all home: burst has failed, and is left alone for another {}",
-                    Said(*left)
-                )
-            }
-            Self::BurstTried { burst } => {
-                write!(f, "{burst} % to burst, to try it: it has failed before")
+            Self::Rests { cluster, left } => write!(
+                f,
+                "{}: {cluster} has failed, and is left alone for another {}",
+                all_but(*cluster),
+                Said(*left)
+            ),
+            Self::Tried { cluster, percent } => {
+                write!(f, "{percent} % to {cluster}, to try it: it has failed before")
             }
             Self::Paused => f.write_str("holding: the annotation istiowatcher/pause says so"),
             Self::Forced { to } => {
@@ -100,5 +102,13 @@ impl Reason {
             ),
             policy => f.write_str(policy.name()),
         }
+    }
+}
+
+/// Where all goes that does not go to a cluster.
+fn all_but(cluster: Cluster) -> &'static str {
+    match cluster {
+        Cluster::Primary => "all to burst",
+        Cluster::Burst => "all home",
     }
 }

@@ -1,4 +1,4 @@
-//! Whether burst can be trusted with traffic.
+//! Whether a cluster can be trusted with traffic.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use contract::Cluster;
 use super::{Clusters, Flow, Wish};
 use crate::{config::GuardSettings, reason::Reason, weights::Weights};
 
-/// How many requests burst must have been asked in a window to be judged by them.
+/// How many requests a cluster must have been asked in a window to be judged by them.
 const MIN_REQUESTS: f64 = 5.0;
 
 /// How many standard deviations of a count chance is taken to explain.
@@ -16,19 +16,20 @@ const CHANCE: f64 = 3.0;
 /// After so many windows a trial that nothing is known of is over.
 const UNJUDGED_TRIAL: u32 = 3;
 
-/// How many times as long as at first burst is left alone at the most.
+/// How many times as long as at first a cluster is left alone at the most.
 const MAX_REST: u32 = 10;
 
-/// A burst that fails gets no traffic for a while, then a little, and when that goes well, what it is due.
+/// A cluster that fails gets no traffic for a while, then a little, and when that goes well, what it is due.
 #[derive(Debug)]
 pub(super) struct Trust {
+    cluster: Cluster,
     settings: GuardSettings,
     /// Over how long failures are averaged.
     window: Duration,
     state: State,
     /// How often it has failed in a row.
     failures: u32,
-    /// The share in force, and since when: what is counted is of older shares for a while.
+    /// Its share in force, and since when: what is counted is of older shares for a while.
     share: (f64, Duration),
 }
 
@@ -48,8 +49,9 @@ enum State {
 }
 
 impl Trust {
-    pub(super) fn new(settings: GuardSettings, window: Duration) -> Self {
+    pub(super) fn new(cluster: Cluster, settings: GuardSettings, window: Duration) -> Self {
         Self {
+            cluster,
             settings,
             window,
             state: State::Trusted,
@@ -58,9 +60,14 @@ impl Trust {
         }
     }
 
+    /// Whether it is given all that it is due.
+    pub(super) fn is_whole(&self) -> bool {
+        self.state == State::Trusted
+    }
+
     /// Takes the weights in force, and what is known of the answers.
     pub(super) fn note(&mut self, now: Duration, clusters: Option<&Clusters>, in_force: Weights) {
-        let share = in_force.burst_share();
+        let share = in_force.share_of(self.cluster);
         if self.share.0 != share {
             self.share = (share, now);
         }
@@ -78,30 +85,31 @@ impl Trust {
         }
     }
 
-    /// What of the requests was burst's: those that are known to be, and of those that are counted for no cluster as many
-    /// as burst lacks of its share, beyond chance. As long as what is counted is partly of another share, that is not known.
+    /// What of the requests was its: those that are known to be, and of those that are counted for no cluster as many
+    /// as it lacks of its share, beyond chance. As long as what is counted is partly of another share, that is not known.
     fn flow(&self, now: Duration, clusters: &Clusters) -> Flow {
-        let Clusters { primary, burst, elsewhere } = clusters;
+        let Clusters { elsewhere, .. } = clusters;
+        let own = clusters.of(self.cluster);
         let (share, since) = self.share;
         if elsewhere.rate <= 0.0 || now < since + self.window * 2 {
-            return *burst;
+            return own;
         }
-        let due = share * (primary.rate + burst.rate + elsewhere.rate);
+        let due = share * clusters.rates().into_iter().sum::<f64>();
         let chance = CHANCE * (due / self.window.as_secs_f64()).sqrt();
-        let lacking = (due - burst.rate - chance).clamp(0.0, elsewhere.rate);
+        let lacking = (due - own.rate - chance).clamp(0.0, elsewhere.rate);
         let failing = elsewhere.failing * (lacking / elsewhere.rate);
-        Flow { rate: burst.rate + lacking, failing: burst.failing + failing }
+        Flow { rate: own.rate + lacking, failing: own.failing + failing }
     }
 
-    fn judge(&mut self, now: Duration, burst: Flow) {
-        let asked = burst.rate * self.window.as_secs_f64();
+    fn judge(&mut self, now: Duration, own: Flow) {
+        let asked = own.rate * self.window.as_secs_f64();
         if asked < MIN_REQUESTS {
             return;
         }
-        let share = burst.failing / burst.rate;
+        let share = own.failing / own.rate;
         let fails = self.settings.burst_errors <= share;
         match self.state {
-            // What is counted of a burst at rest is from before.
+            // What is counted of a cluster at rest is from before.
             State::Resting { .. } => {}
             State::Trusted | State::Tried { .. } if fails => {
                 let times = 2_u32.saturating_pow(self.failures).min(MAX_REST);
@@ -119,22 +127,23 @@ impl Trust {
 
     /// What may become of a wish.
     pub(super) fn limit(&mut self, now: Duration, wish: Wish) -> Wish {
-        let wants_burst = 0 < wish.weights.burst;
+        let cluster = self.cluster;
+        let is_wanted = 0 < wish.weights.of(cluster);
         match self.state {
             State::Resting { from, until, share } if now < until => {
                 let left = until.saturating_sub(now);
                 let reason = if from == now {
-                    Reason::BurstFails { share, rest: left }
+                    Reason::Fails { cluster, share, rest: left }
                 } else {
-                    Reason::BurstRests { left }
+                    Reason::Rests { cluster, left }
                 };
-                match wants_burst {
-                    true => Wish { weights: Weights::all_to(Cluster::Primary), reason },
+                match is_wanted {
+                    true => Wish { weights: Weights::all_to(cluster.other()), reason },
                     false => wish,
                 }
             }
             State::Trusted => wish,
-            State::Resting { .. } | State::Tried { .. } if !wants_burst => {
+            State::Resting { .. } | State::Tried { .. } if !is_wanted => {
                 // Load has fallen: it is tried when it is needed.
                 self.state = State::Resting { from: now, until: now, share: 0.0 };
                 wish
@@ -148,10 +157,11 @@ impl Trust {
     }
 
     fn try_with(&self, wish: Wish) -> Wish {
-        let trial = Weights::with_burst(self.settings.burst_trial);
-        if wish.weights.burst_share() <= trial.burst_share() {
+        let (cluster, percent) = (self.cluster, self.settings.burst_trial);
+        let trial = Weights::with(cluster, percent);
+        if wish.weights.share_of(cluster) <= trial.share_of(cluster) {
             return wish;
         }
-        Wish { weights: trial, reason: Reason::BurstTried { burst: trial.burst } }
+        Wish { weights: trial, reason: Reason::Tried { cluster, percent } }
     }
 }
