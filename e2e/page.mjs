@@ -1,6 +1,11 @@
 // The page, as a visitor uses it in a real browser.
 
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
 import { eventually } from "./support.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export class Page {
   /** What went wrong in it, and what it asked of others than its own server. */
@@ -52,6 +57,16 @@ export class Page {
       },
       seconds,
     );
+  }
+
+  /** What axe has to say of it as it is. */
+  async violations() {
+    // Colours change over a moment.
+    await this.page.waitForTimeout(300);
+    // By the debugger, which the page's policy does not bind.
+    await this.page.evaluate(axe);
+    const { violations } = await this.page.evaluate(() => globalThis.axe.run());
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   }
 
   close() {

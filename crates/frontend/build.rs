@@ -50,7 +50,7 @@ const LIBRARIES: [Library; 4] = [
 /// Ours: embedded in any case, and how the page links each.
 const OWN: [(&str, &str); 10] = [
     ("page.css", "Style"),
-    ("theme.js", "FirstScript"),
+    ("first.js", "FirstScript"),
     ("chart.js", "Module"),
     ("controls.js", "Module"),
     ("dom.js", "Module"),

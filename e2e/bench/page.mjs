@@ -51,3 +51,8 @@ for (let minute = 1; minute <= minutes; minute += 1) {
 table(`the tab at ${RATE}/s`, Object.keys(rows[0][1]), rows);
 await browser.close();
 await stack.stop();
+const isOver = ([, cells]) => cells["memory, MiB"] > 200 || cells["processor time, % of a core"] > 30;
+if (rows.some(isOver)) {
+  console.error("bench: it is to be under 200 MiB and 30 % of a core");
+  process.exitCode = 1;
+}

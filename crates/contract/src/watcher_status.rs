@@ -47,6 +47,8 @@ pub enum WatcherView {
     /// The frontend has not been told where it is.
     #[default]
     Unset,
+    /// It has not answered yet, nor failed to.
+    Unasked,
     /// It does not answer.
     Away {
         /// Why, in one line.

@@ -24,8 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     rate: watch::Sender<Rate>,
-    viewers: watch::Sender<Viewers>,
-    story: Arc<Mutex<Story>>,
+    viewers: Arc<Mutex<Viewers>>,
+    last_ask: Arc<Mutex<LastAsk>>,
 }
 
 /// Those who watch, and all who ever have.
@@ -37,7 +37,7 @@ struct Viewers {
 
 /// How the rate in force came about.
 #[derive(Debug)]
-struct Story {
+struct LastAsk {
     /// When somebody last asked for a rate; before anybody has, when this began.
     asked: Instant,
     /// The visitor's number.
@@ -49,44 +49,52 @@ struct Story {
 impl Control {
     /// No load, and nobody watching.
     pub(crate) fn new() -> Self {
-        let story = Story { asked: Instant::now(), by: None, stopped: None };
-        let (rate, viewers) = (watch::Sender::new(Rate::ZERO), watch::Sender::default());
-        Self { rate, viewers, story: Arc::new(Mutex::new(story)) }
+        let last_ask = LastAsk { asked: Instant::now(), by: None, stopped: None };
+        let rate = watch::Sender::new(Rate::ZERO);
+        Self { rate, viewers: Arc::default(), last_ask: Arc::new(Mutex::new(last_ask)) }
     }
 
     /// A visitor asks for a rate, for everybody.
     pub(crate) fn ask(&self, rate: Rate, by: u64) {
-        *self.story() = Story { asked: Instant::now(), by: Some(by), stopped: None };
+        // Held while the rate changes, so that who asked for it, and why it ended, are of the same rate.
+        let mut last_ask = self.last_ask();
+        *last_ask = LastAsk { asked: Instant::now(), by: Some(by), stopped: None };
         let before = self.rate.send_replace(rate);
         if before != rate {
             tracing::info!(from = before.per_second(), to = rate.per_second(), "rate set");
         }
     }
 
-    fn stop(&self, why: Stop) {
-        self.story().stopped = Some(why);
+    /// Ends load, unless somebody has asked again since it was looked at.
+    fn stop(&self, why: Stop, asked: Instant) {
+        let mut last_ask = self.last_ask();
+        if last_ask.asked != asked {
+            return;
+        }
+        last_ask.stopped = Some(why);
         let before = self.rate.send_replace(Rate::ZERO);
         tracing::warn!(from = before.per_second(), "load ends: {why}");
     }
 
     /// Who last asked for a rate.
     pub(crate) fn asked(&self) -> Option<Asked> {
-        let story = self.story();
-        story.by.map(|by| Asked { by, ago: story.asked.elapsed().as_secs_f64() })
+        let last_ask = self.last_ask();
+        last_ask.by.map(|by| Asked { by, ago: last_ask.asked.elapsed().as_secs_f64() })
     }
 
     /// Why load has ended by itself; `None` if it goes on, or somebody has ended it.
     pub(crate) fn stopped(&self) -> Option<String> {
-        self.story().stopped.map(|why| why.to_string())
+        self.last_ask().stopped.map(|why| why.to_string())
     }
 
     /// How long load will go on if nobody asks for a rate; `None` without load.
     pub(crate) fn stops_in(&self) -> Option<Duration> {
-        (self.rate() != Rate::ZERO).then(|| FORGOTTEN.saturating_sub(self.story().asked.elapsed()))
+        (self.rate() != Rate::ZERO)
+            .then(|| FORGOTTEN.saturating_sub(self.last_ask().asked.elapsed()))
     }
 
-    fn story(&self) -> MutexGuard<'_, Story> {
-        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_ask(&self) -> MutexGuard<'_, LastAsk> {
+        lock(&self.last_ask)
     }
 
     /// The rate in force.
@@ -101,21 +109,18 @@ impl Control {
 
     /// How many are watching.
     pub(crate) fn viewers(&self) -> usize {
-        self.viewers.borrow().now
+        lock(&self.viewers).now
     }
 
     /// Somebody starts to watch, unless `limit` already do.
     pub(crate) fn enter(&self, limit: usize) -> Option<Viewer> {
-        let mut number = None;
-        self.viewers.send_if_modified(|viewers| {
-            if viewers.now < limit {
-                viewers.now += 1;
-                viewers.ever += 1;
-                number = Some(viewers.ever);
-            }
-            number.is_some()
-        });
-        number.map(|number| Viewer { number, viewers: self.viewers.clone() })
+        let mut viewers = lock(&self.viewers);
+        if limit <= viewers.now {
+            return None;
+        }
+        viewers.now += 1;
+        viewers.ever += 1;
+        Some(Viewer { number: viewers.ever, viewers: Arc::clone(&self.viewers) })
     }
 
     /// Ends load whenever it is to end by itself.
@@ -125,25 +130,29 @@ impl Control {
         let mut ticks = interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
-            let look = self.look(start, &tally);
+            let asked = self.last_ask().asked;
+            let look = self.look(start, asked, &tally);
             if let Some(why) = stops.look(look) {
-                self.stop(why);
+                self.stop(why, asked);
             }
         }
     }
 
-    fn look(&self, start: Instant, tally: &SharedTally) -> Look {
+    fn look(&self, start: Instant, asked: Instant, tally: &SharedTally) -> Look {
         // One lock after the other, never two at once.
-        let asked = self.story().asked.saturating_duration_since(start);
         let ledger = tally.lock().ledger();
         Look {
             now: start.elapsed(),
             is_loading: self.rate() != Rate::ZERO,
-            asked,
+            asked: asked.saturating_duration_since(start),
             viewers: self.viewers(),
             ledger,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Somebody who watches, for as long as this lives.
@@ -151,12 +160,12 @@ impl Control {
 pub(crate) struct Viewer {
     /// Which one it is of all since the start, from 1.
     pub(crate) number: u64,
-    viewers: watch::Sender<Viewers>,
+    viewers: Arc<Mutex<Viewers>>,
 }
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        self.viewers.send_modify(|viewers| viewers.now -= 1);
+        lock(&self.viewers).now -= 1;
     }
 }
 
@@ -202,7 +211,8 @@ mod tests {
         let looking = done.clone();
         std::thread::spawn(move || {
             for _ in 0..20_000 {
-                let _ = control.look(Instant::now(), &tally);
+                let asked = control.last_ask().asked;
+                let _ = control.look(Instant::now(), asked, &tally);
             }
             looking.send(()).unwrap();
         });

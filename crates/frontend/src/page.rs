@@ -77,7 +77,7 @@ struct Row {
 }
 
 impl Shown {
-    /// Rates to choose from: those of the story, and one that fills the screen.
+    /// Rates to choose from: below, between and above the thresholds, and one that fills the screen.
     fn presets(&self) -> impl Iterator<Item = u32> {
         [5, 12, 20, 100].into_iter().filter(|rate| *rate <= self.max_rate)
     }
@@ -92,16 +92,20 @@ const TIMES: [Row; 5] = [
     row("primary", "of primary"),
     row("burst", "of burst"),
     row("service", "since it was sent"),
-    row("trip", "the whole way to the page"),
+    row("trip", "to Redis and back"),
 ];
 
-const LEDGER: [Row; 12] = [
+const LEDGER: [Row; 7] = [
     row("planned", "planned"),
     row("sent", "sent"),
     row("missed", "missed"),
     row("shed", "shed"),
     row("answered", "answered"),
+    row("failed", "failed"),
     row("in_flight", "in flight"),
+];
+
+const RESULTS: [Row; 6] = [
     row("matched", "arrived"),
     row("lost", "lost"),
     row("doubled", "doubled"),
@@ -145,8 +149,10 @@ pub(crate) fn needs_cdn() -> bool {
 
 /// Serves an embedded asset.
 pub(crate) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
-    let asset = ASSETS.iter().find(|asset| asset.name == name);
-    let Some((asset, bytes)) = asset.and_then(|asset| Some((asset, asset.embedded?))) else {
+    // Modules of two versions do not fit together: while a new frontend replaces an old one, a page of either may ask
+    // the other, and is better told.
+    let asset = ASSETS.iter().find(|asset| asset.name == name && asset.version == version);
+    let Some(bytes) = asset.and_then(|asset| asset.embedded) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let content_type = if name.ends_with(".css") {
@@ -154,9 +160,7 @@ pub(crate) async fn asset(Path((version, name)): Path<(String, String)>) -> Resp
     } else {
         "text/javascript; charset=utf-8"
     };
-    // While a new frontend replaces an old one, a page of either may ask the other.
-    let is_current = version == asset.version;
-    let cache = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = "public, max-age=31536000, immutable";
     ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, cache)], bytes).into_response()
 }
 

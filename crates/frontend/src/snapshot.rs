@@ -141,13 +141,13 @@ fn unix_time() -> Duration {
 /// What has happened between two snapshots.
 fn row(before: &Stats, now: &Stats) -> String {
     let (old, new) = (&before.ledger, &now.ledger);
-    let unix_time = unix_time().as_secs();
     let latencies = &now.latencies;
     let mut row = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(
         row,
-        "{unix_time},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
+        "{:.3},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
+        now.at,
         now.freq,
         new.sent - old.sent,
         new.missed - old.missed,

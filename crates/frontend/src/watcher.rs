@@ -36,8 +36,9 @@ pub(crate) fn watcher(
     url: Option<&HttpUrl>,
     dependency: Dependency,
 ) -> anyhow::Result<(watch::Receiver<WatcherView>, impl Future<Output = Infallible>)> {
-    let (sender, views) = watch::channel(WatcherView::Unset);
     let uri = url.map(|url| url.join("status").as_str().parse()).transpose()?;
+    let first = if uri.is_some() { WatcherView::Unasked } else { WatcherView::Unset };
+    let (sender, views) = watch::channel(first);
     let keep_asking = async move {
         match uri {
             Some(uri) => ask_for_ever(uri, &sender, &dependency).await,

@@ -16,6 +16,25 @@ export function say(id, sentence) {
   write(place, sentence ?? "");
 }
 
+// Milliseconds between two announcements: who hears the page must be able to hear something else, too.
+const SPOKEN_EVERY = 10_000;
+const toSpeak = new Map();
+let isSpeaking = false;
+
+/** Tells a screen reader how one thing stands: each change in the end, but not each in between. */
+export function speak(what, sentence) {
+  if (toSpeak.get(what) === sentence) return;
+  toSpeak.set(what, sentence);
+  if (isSpeaking) return;
+  isSpeaking = true;
+  const announce = () => show("spoken", [...toSpeak.values()].join(". "));
+  announce();
+  setTimeout(() => {
+    isSpeaking = false;
+    announce();
+  }, SPOKEN_EVERY);
+}
+
 /** Results by cluster: those without a prefix are primary's, those with one burst's; `other` is what no worker has published. */
 export function byCluster(results) {
   const clusters = { primary: 0, burst: 0 };

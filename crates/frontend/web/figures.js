@@ -1,6 +1,6 @@
 // The figures, and the one line that says how things are.
 
-import { byCluster, element, show, showParts, write } from "./dom.js";
+import { byCluster, element, show, showParts, speak, write } from "./dom.js";
 
 const REPORTS_A_SECOND = 4;
 // Over which the share of the clusters is taken, and failures are spoken of.
@@ -12,30 +12,32 @@ const LATE = 5;
 
 export class Figures {
   #reports = [];
-  #planned = 0;
-  #isAnew = false;
+  #last;
+  // The numbers that this visitor has had from this frontend: another for each connection.
+  #mine = new Set();
+  #hasLostLoad = false;
 
-  /** Shows a report, to the visitor of a number. */
-  show(stats, me) {
+  /** This visitor has a number. */
+  visitor(number) {
+    this.#mine.add(number);
+  }
+
+  /** Shows a report. */
+  show(stats) {
+    this.#notice(stats);
     this.#reports.push(stats);
     if (this.#reports.length > JUDGED) this.#reports.shift();
-    // A frontend that takes the place of another knows nothing of its load.
-    this.#isAnew = stats.freq === 0 && (this.#isAnew || stats.ledger.planned < this.#planned);
-    this.#planned = stats.ledger.planned;
     const failed = total(stats.ledger.failed);
     show("asked", stats.freq);
     show("achieved", stats.achieved.toFixed(1));
     show("failed", failed);
     show("viewers", stats.viewers);
-    show("asked-by", stats.asked ? `asked for by ${stats.asked.by === me ? "you" : `visitor ${stats.asked.by}`}, ${ago(stats.asked.ago)}` : "nobody has asked for anything");
+    show("asked-by", stats.asked ? `asked for by ${this.#mine.has(stats.asked.by) ? "you" : `visitor ${stats.asked.by}`}, ${ago(stats.asked.ago)}` : "nobody has asked for anything");
     show("stops-in", stats.stops_in === null ? "" : `ends by itself in ${minutes(stats.stops_in)}`);
     this.#showTimes(stats);
-    const counts = { ...stats.ledger, ...stats.ledger.failed, ...stats.results.trips, unshown: stats.results.unshown, dropped: stats.results.dropped };
-    for (const output of document.querySelectorAll("output[data-count]")) {
-      const count = counts[output.dataset.count];
-      write(output, count);
-      output.classList.toggle("text-danger-emphasis", count > 0 && output.closest("[aria-labelledby=errors-title]") !== null);
-    }
+    const { trips, unshown, dropped } = stats.results;
+    const counts = { ...stats.ledger, ...stats.ledger.failed, ...trips, unshown, dropped, failed };
+    for (const figure of document.querySelectorAll("[data-count]")) write(figure, counts[figure.dataset.count]);
     const lately = this.#before(LATELY);
     const [now, then] = [byCluster(stats.results), byCluster(lately.results)];
     showParts("share", now.primary - then.primary, now.burst - then.burst);
@@ -46,7 +48,7 @@ export class Figures {
   /** What was true a moment ago is not known now. */
   forget() {
     this.#reports = [];
-    for (const output of document.querySelectorAll("#live output")) write(output, "–");
+    for (const figure of document.querySelectorAll(".figure")) write(figure, "–");
     element("lamp").className = "lamp";
   }
 
@@ -56,6 +58,16 @@ export class Figures {
     const [now, then] = [this.#reports.at(-1), this.#before(LATELY)].map((report) => byCluster(report.results));
     const [primary, burst] = [now.primary - then.primary, now.burst - then.burst];
     return primary + burst > 0 ? burst / (primary + burst) : undefined;
+  }
+
+  /** A frontend that takes the place of another knows nothing of its visitors and its load. */
+  #notice(stats) {
+    if (stats.ledger.planned < this.#last?.ledger.planned) {
+      this.#mine = new Set([...this.#mine].slice(-1));
+      this.#hasLostLoad = this.#last.freq > 0;
+    }
+    if (stats.freq > 0) this.#hasLostLoad = false;
+    this.#last = stats;
   }
 
   #before(reports) {
@@ -69,8 +81,8 @@ export class Figures {
       if (prefix !== "" && prefix !== "other" && its.count > 0 && !(times.burst?.p99 > its.p99)) times.burst = its;
     }
     const ms = (of, quantile) => (of?.count > 0 ? of[quantile].toFixed(1) : "–");
-    for (const output of document.querySelectorAll("output[data-times]")) {
-      write(output, ms(times[output.dataset.times], output.dataset.quantile));
+    for (const figure of document.querySelectorAll("[data-times]")) {
+      write(figure, ms(times[figure.dataset.times], figure.dataset.quantile));
     }
     show("latency-p99", corrected.count > 0 ? `${ms(corrected, "p99")} ms` : "–");
   }
@@ -98,17 +110,18 @@ export class Figures {
     if (stats.feed.state === "away") setState(`Redis is away: ${stats.feed.reason}`, "danger");
     else if (failing.length > 0) setState(`Requests to the workers fail: ${failing.join(", ")}`, "warning");
     else if (stats.stopped) setState(`Stopped: ${stats.stopped}. Enter a frequency.`, "warning");
-    else if (this.#isAnew) setState("The frontend has started anew, and the load has stopped. Enter a frequency.", "warning");
+    else if (this.#hasLostLoad) setState("The frontend has started anew, and the load has stopped. Enter a frequency.", "warning");
     else if (stats.freq === 0) setState(stats.ledger.planned > 0 ? "Stopped. Enter a frequency." : "Connected. Enter a frequency.", "secondary");
     else setState("Live", "success");
   }
 }
 
-/** Says in one line how things are. Only changes are spoken. */
+/** Says in one line how things are. */
 export function setState(text, level) {
   const state = element("state");
   state.className = `alert alert-${level} py-2`;
   write(state, text);
+  speak("state", text);
 }
 
 const total = (failures) => Object.values(failures).reduce((sum, count) => sum + count, 0);

@@ -8,22 +8,34 @@ import { Story } from "./story.js";
 import { showWatcher } from "./watcher.js";
 import { say } from "./dom.js";
 
+// Milliseconds: so long after the last report, which comes four times a second, nothing is known any more.
+const SILENT_AFTER = 3000;
+
 function start(socket) {
   const figures = new Figures();
   const chart = new Chart();
   const controls = new Controls(socket);
   const story = new Story((freq) => controls.ask(freq));
-  let me;
+  let silence;
+
+  const lose = (why) => {
+    clearTimeout(silence);
+    figures.forget();
+    showWatcher({ state: "lost" });
+    story.stop("The story was stopped: the connection is lost.");
+    setState(why, "danger");
+  };
 
   socket.on("connect", () => {
     figures.forget();
+    say("refused");
     chart.load();
   });
-  socket.on("visitor", (number) => {
-    me = number;
-  });
+  socket.on("visitor", (number) => figures.visitor(number));
   socket.on("stats", (stats) => {
-    figures.show(stats, me);
+    clearTimeout(silence);
+    silence = setTimeout(() => lose("The frontend is silent…"), SILENT_AFTER);
+    figures.show(stats);
     controls.show(stats.freq);
     chart.add(stats);
     story.look(stats, figures.burstShare());
@@ -35,11 +47,8 @@ function start(socket) {
   socket.on("calculation", addHash);
   socket.on("refused", (sentence) => say("refused", sentence));
   socket.on("disconnect", (reason) => {
-    figures.forget();
-    showWatcher({ state: "lost" });
-    story.stop("The story was stopped: the connection is lost.");
     const isOver = reason === "io server disconnect";
-    setState(isOver ? "The connection was ended; reload to connect again." : "The connection is lost, connecting again…", "danger");
+    lose(isOver ? "The connection was ended; reload to connect again." : "The connection is lost, connecting again…");
   });
   socket.on("connect_error", () => setState("No connection, trying again…", "danger"));
 }

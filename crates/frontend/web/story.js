@@ -1,5 +1,6 @@
 // Plays the story: up, into the second cluster, further up, and home.
 
+import { maxRate } from "./controls.js";
 import { element, say } from "./dom.js";
 
 // Each act goes on until the results come from where they should, and for some seconds more, to see it.
@@ -9,21 +10,29 @@ const ACTS = [
   { freq: 40, isThere: (burst) => burst >= 0.2, words: "Forty a second: burst takes that, too." },
   { freq: 5, isThere: (burst) => burst === 0, words: "Five again. Once it has been quiet for long enough, the traffic comes home." },
 ];
+// Without it there is no story.
+const LEAST_RATE = 20;
+// Milliseconds.
 const TO_SEE_IT = 10_000;
 const LONGEST = 90_000;
 const STOPPED = "The story was stopped.";
 
 export class Story {
   #ask;
+  #acts = ACTS.filter(({ freq }) => freq <= maxRate());
   #act = -1;
-  #began = 0;
-  #there = undefined;
+  // When its frequency was asked for, and first seen to be in force.
+  #asked;
+  #began;
+  #there;
+  #isSeen;
   #button = element("play");
 
   /** Takes what asks for a frequency. */
   constructor(ask) {
     this.#ask = ask;
-    this.#button.addEventListener("click", () => (this.#isPlaying() ? this.stop(STOPPED) : this.#play(0)));
+    this.#button.hidden = maxRate() < LEAST_RATE;
+    this.#button.addEventListener("click", () => (this.#isPlaying() ? this.stop(STOPPED) : this.#begin()));
     for (const input of ["pointerdown", "keydown"]) {
       document.addEventListener(input, (event) => {
         // What presses the button ends in a click.
@@ -35,23 +44,30 @@ export class Story {
 
   /** Looks at a report, and at the share of the results that is burst's. */
   look(stats, burstShare) {
-    if (!this.#isPlaying() || this.#began === 0) return;
-    const { freq, isThere } = ACTS[this.#act];
-    if (stats.freq !== freq) {
-      this.stop("The story was stopped: somebody asked for another frequency.");
+    if (!this.#isPlaying()) return;
+    const { freq, isThere } = this.#acts[this.#act];
+    const now = Date.now();
+    if (stats.freq === freq) this.#began ??= now;
+    // A report may still be on its way from before.
+    else if (this.#began !== undefined) this.stop(stats.stopped ? `The story was stopped: ${stats.stopped}.` : "The story was stopped: somebody asked for another frequency.");
+    if (this.#began === undefined) {
+      if (now - this.#asked >= TO_SEE_IT) this.stop("The story was stopped: its frequency did not come into force.");
       return;
     }
-    const now = Date.now();
     if (burstShare === undefined || !isThere(burstShare)) this.#there = undefined;
     else this.#there ??= now;
-    const isSeen = this.#there !== undefined && now - Math.max(this.#there, this.#began) >= TO_SEE_IT;
-    if (isSeen || now - this.#began >= LONGEST) this.#play(this.#act + 1);
+    if (now - (this.#there ?? Infinity) >= TO_SEE_IT && now - this.#began >= TO_SEE_IT) this.#play(this.#act + 1);
+    else if (now - this.#began >= LONGEST) {
+      this.#isSeen = false;
+      this.#play(this.#act + 1);
+    }
   }
 
   /** Ends it, if it plays; the frequency stays what it is. */
   stop(why) {
     if (!this.#isPlaying()) return;
     this.#act = -1;
+    this.#began = undefined;
     this.#button.textContent = "Play the story";
     say("act", why);
   }
@@ -60,19 +76,23 @@ export class Story {
     return this.#act >= 0;
   }
 
+  #begin() {
+    this.#isSeen = true;
+    this.#play(0);
+  }
+
   async #play(act) {
-    if (act === ACTS.length) {
-      this.stop("The end: it has burst, and it has come home.");
+    if (act === this.#acts.length) {
+      this.stop(this.#isSeen ? "The end: it has burst, and it has come home." : "The end, but not all of it was to be seen: what does the watcher say?");
       return;
     }
     this.#act = act;
-    this.#began = 0;
+    this.#asked = Date.now();
+    this.#began = undefined;
     this.#there = undefined;
     this.#button.textContent = "Stop the story";
-    say("act", `${act + 1} of ${ACTS.length}. ${ACTS[act].words}`);
-    const isAccepted = await this.#ask(ACTS[act].freq);
-    if (this.#act !== act) return;
-    if (isAccepted) this.#began = Date.now();
-    else this.stop("The story was stopped: its frequency was refused.");
+    say("act", `${act + 1} of ${this.#acts.length}. ${this.#acts[act].words}`);
+    const isAccepted = await this.#ask(this.#acts[act].freq);
+    if (this.#act === act && !isAccepted) this.stop("The story was stopped: its frequency was refused.");
   }
 }

@@ -1,6 +1,6 @@
 // The watcher's side of the story, in its own words.
 
-import { element, say, show, showParts, write } from "./dom.js";
+import { element, say, show, showParts, speak, write } from "./dom.js";
 
 const MAX_DECISIONS = 5;
 const BADGES = { home: "primary", burst: "warning", split: "info", unknown: "secondary" };
@@ -11,13 +11,13 @@ export function showWatcher(view) {
   if (isKnown) showStatus(view.status);
   else {
     const words = {
+      unasked: "It has not been asked yet.",
       unset: "This frontend has not been told where the watcher is: WATCHER_URL.",
       away: `The watcher does not answer: ${view.reason}`,
       lost: "The connection is lost.",
     };
     setBadge("unknown", false);
     show("watcher-text", words[view.state]);
-    show("watcher-spoken", "The watcher is unknown");
   }
 }
 
@@ -25,14 +25,14 @@ function setBadge(state, isHolding) {
   const badge = element("watcher-state");
   badge.className = `badge text-bg-${BADGES[state]}`;
   write(badge, isHolding ? `${state}, holding` : state);
+  // Not its words: they have figures that change each second.
+  speak("watcher", `The watcher: ${state}`);
 }
 
 function showStatus(status) {
   const { policy, thresholds, seen, weights } = status;
   setBadge(status.state, status.holding);
   show("watcher-text", status.dry_run ? `${status.text} (DRY_RUN: it only says so)` : status.text);
-  // Not the words themselves: they have figures that change each second.
-  show("watcher-spoken", `The watcher: ${element("watcher-state").textContent}`);
   say("watcher-lacks", status.lacks.join("; "));
   show("watcher-rate", seen.rate === null ? `no rate: ${seen.unknown ?? "not asked yet"}` : `${seen.rate.toFixed(1)} /s`);
   show("watcher-rule", policy === "spill"
@@ -50,7 +50,7 @@ function showDecisions(decisions) {
   while (list.childElementCount > decisions.length) list.lastElementChild.remove();
   while (list.childElementCount < decisions.length) list.append(document.createElement("li"));
   decisions.forEach(({ at, text, outcome }, index) => {
-    const time = new Date(at * 1000).toLocaleTimeString([], { hour12: false });
+    const time = new Date(at * 1000).toLocaleTimeString([], { hourCycle: "h23" });
     write(list.children[index], `${time}  ${text}${outcome === "written" ? "" : ` (${outcome})`}`);
   });
 }
