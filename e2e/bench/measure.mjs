@@ -3,12 +3,12 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Processor time that a process has used, in seconds, and its memory in MiB: now, and the most it ever was. */
+/** Processor time that a process has used, in seconds, and its memory in MiB: now, the most it ever was, and without mapped files. */
 export function usage(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const mib = (name) => Number(status.match(new RegExp(`${name}:\\s+(\\d+)`))[1]) / 1024;
-  return { seconds: (Number(stat[11]) + Number(stat[12])) / 100, mib: mib("VmRSS"), mostMib: mib("VmHWM") };
+  return { seconds: (Number(stat[11]) + Number(stat[12])) / 100, mib: mib("VmRSS"), mostMib: mib("VmHWM"), ownMib: mib("RssAnon") + mib("RssShmem") };
 }
 
 export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
