@@ -34,9 +34,10 @@ export async function applyAll() {
   ].join("\n");
 }
 
-/** The manifests as they are, a watcher that remembers nothing, and all traffic at home. */
-export async function fresh() {
+/** The manifests as they are, a watcher that remembers nothing, with some settings of its own, and all traffic at home. */
+export async function fresh(...settings) {
   await applyAll();
+  if (settings.length > 0) await kubectl("primary", "set", "env", "deployment/istiowatcher-deployment", ...settings);
   await kubectl("primary", "rollout", "restart", "deployment/istiowatcher-deployment");
   await allRolledOut(90);
   await eventually("all is at home", async () => (await weights()) === "100 0", 90);

@@ -213,12 +213,16 @@ impl Decider {
         } else {
             wish
         };
-        let wish = self.trust.limit(now, wish);
-        match &mut self.trust_in_primary {
-            // Where both fail, home is the better place.
-            Some(trust_in_primary) if self.trust.is_whole() => trust_in_primary.limit(now, wish),
-            _ => wish,
+        let Some(trust_in_primary) = &mut self.trust_in_primary else {
+            return self.trust.limit(now, wish);
+        };
+        let wish = trust_in_primary.limit(now, wish);
+        if trust_in_primary.is_at_rest(now) {
+            // There is nothing to be lost by a trial of all.
+            self.trust.end_trial(now);
         }
+        // Where both fail, home is the better place.
+        self.trust.limit(now, wish)
     }
 
     fn unknown(&self, now: Duration, kind: &'static str, in_force: Weights) -> Wish {

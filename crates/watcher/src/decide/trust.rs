@@ -60,9 +60,16 @@ impl Trust {
         }
     }
 
-    /// Whether it is given all that it is due.
-    pub(super) fn is_whole(&self) -> bool {
-        self.state == State::Trusted
+    /// Whether it is left alone now.
+    pub(super) fn is_at_rest(&self, now: Duration) -> bool {
+        matches!(self.state, State::Resting { until, .. } if now < until)
+    }
+
+    /// From now on it is given all that it is due, unless it is to be left alone.
+    pub(super) fn end_trial(&mut self, now: Duration) {
+        if !self.is_at_rest(now) {
+            self.state = State::Trusted;
+        }
     }
 
     /// Takes the weights in force, and what is known of the answers.

@@ -60,7 +60,9 @@ proptest! {
                 prop_assert!(of_minute <= limit, "{} writes in a minute", of_minute);
             }
             if rate.is_err() && decision.is_write {
-                let is_failover = decision.reason.name().starts_with("Primary");
+                // From a primary that fails: to burst, or to what it is tried with.
+                let name = decision.reason.name();
+                let is_failover = name.starts_with("Primary") || name == "BurstTried";
                 prop_assert!(
                     burst <= before.burst || is_failover && arguments[2].ends_with("true"),
                     "the unknown may only go home, but from a primary that fails: {}",

@@ -67,9 +67,9 @@ fn where_both_fail_traffic_is_at_home() {
     let mut played = played(&["--failover=true"], PRIMARY_GONE);
     played.expect(1, 5.0, "PrimaryFails", BURST);
     played.clusters = Some(Clusters { burst: flow(5.0, 5.0), ..Clusters::default() });
-    played.expect(1, 5.0, "RateLow", HOME);
+    played.expect(1, 5.0, "BurstFails", HOME);
     played.clusters = Some(PRIMARY_GONE);
-    played.expect(30, 5.0, "Settled", HOME);
+    played.expect(30, 5.0, "BurstRests", HOME);
 }
 
 #[test]
@@ -81,4 +81,19 @@ fn orders_come_before_it() {
     played.expect(5, 5.0, "Paused", HOME);
     played.orders = Orders::default();
     played.expect(1, 5.0, "PrimaryRests", BURST);
+}
+
+#[test]
+fn a_burst_that_failed_long_ago_is_good_enough() {
+    let mut played = Played::new(&["--failover=true"], BURST);
+    played.clusters = Some(Clusters { burst: flow(20.0, 20.0), ..Clusters::default() });
+    played.expect(1, 20.0, "BurstFails", HOME);
+    played.clusters = Some(Clusters { primary: flow(5.0, 0.0), ..Clusters::default() });
+    played.seconds(120, Ok(5.0));
+    assert_eq!(played.in_force, HOME);
+    played.clusters = Some(PRIMARY_FAILS);
+    played.expect(1, 5.0, "PrimaryFails", BURST);
+    // And it is judged again.
+    played.clusters = Some(Clusters { burst: flow(5.0, 5.0), ..Clusters::default() });
+    played.expect(1, 5.0, "BurstFails", HOME);
 }
