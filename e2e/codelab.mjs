@@ -47,8 +47,9 @@ export function steps() {
 /** What a sample of output stands for: `…` is whatever is different each time, on a line of its own any lines. */
 export function pattern(sample) {
   const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const lines = sample.trimEnd().split("\n").map((line) => (line === "…" ? "[^]*?" : `${line.split("…").map(escaped).join("[^\\n]*?")}[^\\n]*`));
-  return new RegExp(lines.join("\\n"));
+  const ofLine = (line) => `${line.split("…").map(escaped).join("[^\\n]*?")}[^\\n]*`;
+  // Also none.
+  return new RegExp(sample.trimEnd().split("\n").map((line) => (line === "…" ? "(?:[^\\n]*\\n)*?" : `${ofLine(line)}(?:\\n|$)`)).join(""));
 }
 
 /** One shell for all commands, as a reader's. */

@@ -103,7 +103,7 @@ test("the page says when Redis is away and goes on when it is back", { skip }, a
 
 test("the page counts failures while the workers are away", { skip }, async () => {
   await Promise.all([stack.primary.stop(), stack.burst.stop()]);
-  await eventually("it says so", async () => /fail: .*unavailable/.test(await text("#state")));
+  await eventually("it says so", async () => /fail: .*503/.test(await text("#state")));
   assert.ok(Number(await text("#failed")) > 0);
   await stack.worker(stack.ports.primary, `127.0.0.1:${stack.ports.redis}`, {}, "worker-primary");
   await eventually("it is live again", async () => (await text("#state")) === "Live");

@@ -45,6 +45,10 @@ export class Controls {
 
   /** Asks for a frequency; returns whether it is in force, and says why not. */
   async ask(freq) {
+    if (!this.#socket.connected) {
+      say("refused", "There is no connection to the frontend.");
+      return false;
+    }
     // Only where the frontend wants one.
     const token = element("token")?.value;
     const answer = await this.#socket
@@ -52,7 +56,11 @@ export class Controls {
       .emitWithAck("frequency", { freq, token })
       .catch(() => ({ error: "There is no answer; is the connection lost?" }));
     say("refused", answer.error);
-    if (answer.freq !== undefined) this.show(answer.freq);
+    if (answer.freq !== undefined) {
+      // What is in force is shown in its place.
+      element("frequency").value = "";
+      this.show(answer.freq);
+    }
     return answer.error === undefined;
   }
 

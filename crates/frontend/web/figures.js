@@ -106,7 +106,7 @@ export class Figures {
   #showState(stats, before) {
     const failing = Object.entries(stats.ledger.failed)
       .filter(([kind, count]) => count > before.ledger.failed[kind])
-      .map(([kind]) => kind.replace("_", " "));
+      .map(([kind]) => element("page").querySelector(`[data-count="${kind}"]`).closest("div").querySelector("dt").textContent);
     if (stats.feed.state === "away") setState(`Redis is away: ${stats.feed.reason}`, "danger");
     else if (failing.length > 0) setState(`Requests to the workers fail: ${failing.join(", ")}`, "warning");
     else if (stats.stopped) setState(`Stopped: ${stats.stopped}. Enter a frequency.`, "warning");

@@ -5,7 +5,7 @@ import { element, say } from "./dom.js";
 
 // Each act goes on until the results come from where they should, and for some seconds more, to see it.
 const ACTS = [
-  { freq: 5, isThere: (burst) => burst === 0, words: "Five a second: primary, at home, has no trouble." },
+  { freq: 5, isThere: (burst) => burst === 0, words: "Five a second: once all of it is at home, primary has no trouble." },
   { freq: 20, isThere: (burst) => burst >= 0.2, words: "Twenty a second: more than primary is meant for. Watch them spill into burst." },
   { freq: 40, isThere: (burst) => burst >= 0.2, words: "Forty a second: burst takes that, too." },
   { freq: 5, isThere: (burst) => burst === 0, words: "Five again. Once it has been quiet for long enough, the traffic comes home." },
@@ -15,7 +15,8 @@ const LEAST_RATE = 20;
 // Milliseconds.
 const TO_SEE_IT = 10_000;
 const LONGEST = 90_000;
-const STOPPED = "The story was stopped.";
+// Keys that only look around.
+const LOOKS = ["Alt", "ArrowDown", "ArrowUp", "Control", "End", "Home", "Meta", "PageDown", "PageUp", "Shift", "Tab"];
 
 export class Story {
   #ask;
@@ -32,14 +33,12 @@ export class Story {
   constructor(ask) {
     this.#ask = ask;
     this.#button.hidden = maxRate() < LEAST_RATE;
-    this.#button.addEventListener("click", () => (this.#isPlaying() ? this.stop(STOPPED) : this.#begin()));
-    for (const input of ["pointerdown", "keydown"]) {
-      document.addEventListener(input, (event) => {
-        // What presses the button ends in a click.
-        const pressesButton = event.target === this.#button && ["Enter", " ", undefined].includes(event.key);
-        if (!pressesButton) this.stop(STOPPED);
-      });
-    }
+    // What presses the button ends in a click.
+    document.addEventListener("click", ({ target }) => (target === this.#button && !this.#isPlaying() ? this.#begin() : this.#stopBy("a click")));
+    document.addEventListener("keydown", ({ key, target }) => {
+      const pressesButton = target === this.#button && ["Enter", " "].includes(key);
+      if (!pressesButton && !LOOKS.includes(key)) this.#stopBy("a key");
+    });
   }
 
   /** Looks at a report, and at the share of the results that is burst's. */
@@ -70,6 +69,10 @@ export class Story {
     this.#began = undefined;
     this.#button.textContent = "Play the story";
     say("act", why);
+  }
+
+  #stopBy(what) {
+    this.stop(`The story was stopped by ${what}; its frequency goes on until somebody asks for another.`);
   }
 
   #isPlaying() {

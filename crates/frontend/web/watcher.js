@@ -34,7 +34,7 @@ function showStatus(status) {
   setBadge(status.state, status.holding);
   show("watcher-text", status.dry_run ? `${status.text} (DRY_RUN: it only says so)` : status.text);
   say("watcher-lacks", status.lacks.join("; "));
-  show("watcher-rate", seen.rate === null ? `no rate: ${seen.unknown ?? "not asked yet"}` : `${seen.rate.toFixed(1)} /s`);
+  show("watcher-rate", seen.rate === null ? (seen.unknown === "empty" ? "no requests yet" : `no rate: ${seen.unknown ?? "not asked yet"}`) : `${seen.rate.toFixed(1)} /s`);
   show("watcher-rule", policy === "spill"
     ? `primary carries ${thresholds.capacity} /s`
     : `burst above ${thresholds.burst_above} /s, home below ${thresholds.home_below} /s`);
