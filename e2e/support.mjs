@@ -174,7 +174,7 @@ export function stacks(after) {
 /** The watcher's query over the demo's shorter window, as `local --help` says it. */
 function localQuery() {
   const help = execFileSync(path.join(binaries, "local"), ["--help"], { encoding: "utf8", env: {} });
-  return help.match(/\[env: QUERY=\]\s+\[default: (sum\(.*\[10s\]\)\))\]/)[1];
+  return help.match(/\[env: QUERY=\]\s+\[default:\s+(sum\(.*\[10s\]\)\))\]/)[1];
 }
 
 export async function answers(url) {

@@ -41,11 +41,10 @@ impl WatcherStatus {
 }
 
 /// What the frontend knows of the watcher, and tells every browser.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum WatcherView {
     /// The frontend has not been told where it is.
-    #[default]
     Unset,
     /// It has not answered yet, nor failed to.
     Unasked,

@@ -1,6 +1,9 @@
 //! What browsers are told about the page beside the page: to trust nobody else with it.
 
-use axum::{Router, http::HeaderName};
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue},
+};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::page;
@@ -23,10 +26,8 @@ pub(crate) fn protected(router: Router) -> anyhow::Result<Router> {
     ];
     headers.into_iter().try_fold(router, |router, (name, value)| {
         let name = HeaderName::from_static(name);
-        Ok(router.layer(SetResponseHeaderLayer::overriding(
-            name,
-            value.parse::<axum::http::HeaderValue>()?,
-        )))
+        let value: HeaderValue = value.parse()?;
+        Ok(router.layer(SetResponseHeaderLayer::overriding(name, value)))
     })
 }
 

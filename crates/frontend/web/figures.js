@@ -11,6 +11,8 @@ const JUDGED = 10 * REPORTS_A_SECOND;
 const LATE = 5;
 
 export class Figures {
+  /** The share of the last results that is burst's; undefined without any. */
+  burstShare;
   #reports = [];
   #last;
   // The numbers that this visitor has had from this frontend: another for each connection.
@@ -40,7 +42,9 @@ export class Figures {
     for (const figure of document.querySelectorAll("[data-count]")) write(figure, counts[figure.dataset.count]);
     const lately = this.#before(LATELY);
     const [now, then] = [byCluster(stats.results), byCluster(lately.results)];
-    showParts("share", now.primary - then.primary, now.burst - then.burst);
+    const [primary, burst] = [now.primary - then.primary, now.burst - then.burst];
+    showParts("share", primary, burst);
+    this.burstShare = primary + burst > 0 ? burst / (primary + burst) : undefined;
     this.#judge(stats);
     this.#showState(stats, lately);
   }
@@ -50,14 +54,6 @@ export class Figures {
     this.#reports = [];
     for (const figure of document.querySelectorAll(".figure")) write(figure, "–");
     element("lamp").className = "lamp";
-  }
-
-  /** The share of the last results that is burst's; undefined without any. */
-  burstShare() {
-    if (this.#reports.length === 0) return undefined;
-    const [now, then] = [this.#reports.at(-1), this.#before(LATELY)].map((report) => byCluster(report.results));
-    const [primary, burst] = [now.primary - then.primary, now.burst - then.burst];
-    return primary + burst > 0 ? burst / (primary + burst) : undefined;
   }
 
   /** A frontend that takes the place of another knows nothing of its visitors and its load. */

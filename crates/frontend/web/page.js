@@ -38,7 +38,7 @@ function start(socket) {
     figures.show(stats);
     controls.show(stats.freq);
     chart.add(stats);
-    story.look(stats, figures.burstShare());
+    story.look(stats, figures.burstShare);
   });
   socket.on("watcher", (view) => {
     showWatcher(view);

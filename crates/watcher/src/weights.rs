@@ -17,10 +17,7 @@ impl Weights {
     /// All traffic to one cluster.
     #[must_use]
     pub const fn all_to(cluster: Cluster) -> Self {
-        match cluster {
-            Cluster::Primary => Self::with_burst(0),
-            Cluster::Burst => Self::with_burst(100),
-        }
+        Self::with(cluster, 100)
     }
 
     /// So many percent to burst, the rest to primary; more than 100 is 100.

@@ -78,6 +78,7 @@ async fn an_asset_of_another_version_is_not_found() {
     ] {
         assert_eq!(served.get(path).await.status(), 404, "{path}");
     }
+    assert_eq!(served.get("/_healthz").await.status(), 200);
 }
 
 #[tokio::test]
