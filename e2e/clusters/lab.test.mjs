@@ -39,6 +39,14 @@ for (const [when, interrupt] of [
   });
 }
 
+test("a lab whose API server was stopped for a while leaves nothing either", { timeout: 120_000 }, () => {
+  const before = machine();
+  shell("e2e/lab up clusters");
+  for (const signal of ["STOP", "CONT"]) shell(`pkill -${signal} -f '^kube-apiserver.*10.96' && sleep 1`);
+  shell("e2e/lab down");
+  assert.deepEqual(machine(), before);
+});
+
 test("down where nothing is up is no error, and up refuses what it does not know", () => {
   shell("e2e/lab down");
   assert.throws(() => shell("e2e/lab up everything"), /accepted: clusters, or nothing/);

@@ -18,6 +18,8 @@ is_empty() {
 for name in $CLUSTERS; do
   if process=$(first_process "$name"); then
     kill -KILL "$process"
+    # What started a program in the machine stops when that is stopped, and then does not see it end.
+    pkill -KILL -f "^nsenter --target $process " || true
     eventually 20 test ! -e "/proc/$process"
   fi
   # An up that was killed may have noted no process; what it had started is in the machine's groups.
