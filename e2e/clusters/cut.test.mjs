@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, root, secondsOf } from "../support.mjs";
-import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
+import { fresh, kindsOfFailure, kubectl, lost, visitorsUntil, watcherLog } from "./support.mjs";
 
 const lab = (command) => execFileSync("e2e/lab", [command], { cwd: root, stdio: "ignore" });
 const visit = visitorsUntil(after);
@@ -14,9 +14,8 @@ const caller = "e2e/clusters/caller.yaml";
 let isCut = false;
 
 before(async () => {
-  await applyAll();
+  await fresh();
   await kubectl("primary", "apply", "-f", caller);
-  await allRolledOut();
 });
 after(async () => {
   if (isCut) lab("mend");
@@ -45,23 +44,25 @@ test("a request to it costs its caller two seconds", { timeout: 180_000 }, async
   isCut = false;
   await eventually("burst answers again", async () => (await post()).code === "200", 60);
   await kubectl("primary", "annotate", "virtualservice", "worker-virtual-service", "istiowatcher/pause-");
-  await kubectl("primary", "apply", "-f", "istio/");
 });
 
-test("the watcher notices, and the load comes home", { timeout: 300_000 }, async () => {
-  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
+test("the watcher notices, and the load comes home; when burst is back, it is tried again", { timeout: 300_000 }, async () => {
+  await fresh("BURST_REST=45s");
   const visitor = await visit().connected();
   await visitor.ask(20);
-  await visitor.comesTo(true, 240);
+  await visitor.comesTo(true, 120);
   const start = visitor.stats;
   lab("cut");
   isCut = true;
   const seconds = await secondsOf(() => visitor.comesTo(false, 90));
   await sleep(7000);
   const { stats } = visitor;
-  console.log(`cut off at 20/s: home after ${seconds.toFixed(1)} s; ${failed(stats) - failed(start)} failed ${JSON.stringify(stats.ledger.failed)}`);
+  console.log(`cut off at 20/s: home after ${seconds.toFixed(1)} s; ${JSON.stringify(kindsOfFailure(stats, start))} failed`);
   assert.equal(stats.ledger.failed.timeout - start.ledger.failed.timeout, 0, "the mesh ended each, before the frontend would have");
+  assert.ok(seconds <= 15, `home after ${seconds} s`);
   assert.equal(lost(stats) - lost(start), 0);
   lab("mend");
   isCut = false;
+  await visitor.comesTo(true, 120);
+  assert.match(await watcherLog(), /BurstFails.*BurstTried/s);
 });

@@ -2,41 +2,36 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { eventually } from "../support.mjs";
-import { allRolledOut, failed, fresh, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
+import { eventually, root } from "../support.mjs";
+import { WATCHER, allRolledOut, failed, fresh, freshWatcher, kindsOfFailure, kubectl, lost, visitorsUntil, watcherLog, weights } from "./support.mjs";
 
 const RATE = 20;
-const WATCHER = "deployment/istiowatcher-deployment";
+const SHORT_REST = "BURST_REST=45s";
 const visit = visitorsUntil(after);
 let visitor;
+let wrongClock;
 
-/** Restarts the watcher, which then remembers nothing, with settings that make a test short. */
-async function freshWatcher(...settings) {
-  await kubectl("primary", "set", "env", WATCHER, "BURST_REST=45s", ...settings);
-  await kubectl("primary", "rollout", "restart", WATCHER);
-  await kubectl("primary", "rollout", "status", WATCHER, "--timeout=90s");
-}
 async function inBurst() {
   await visitor.ask(RATE);
   await visitor.comesTo(true, 120);
 }
 
 before(async () => {
-  await fresh("BURST_REST=45s");
+  await fresh(SHORT_REST);
   visitor = await visit().connected();
   await inBurst();
 });
 after(async () => {
   resume(...apiServer("primary"), ...apiServer("burst"), ...burstWorkers());
   await kubectl("burst", "delete", "--ignore-not-found", "-f", "e2e/clusters/broken-worker.yaml");
-  for (const [context, deployment, replicas] of [["burst", "worker-deployment", 2], ["primary", "worker-deployment", 2], ["primary", "istiowatcher-deployment", 1]]) {
-    await kubectl(context, "scale", `deployment/${deployment}`, `--replicas=${replicas}`);
-  }
+  for (const context of ["primary", "burst"]) await kubectl(context, "scale", "deployment/worker-deployment", "--replicas=2");
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/istiod", "deployment/prometheus", "--replicas=1");
-  await kubectl("primary", "delete", WATCHER);
+  wrongClock?.stdin.end();
 });
 
 const shell = (command) => execFileSync("bash", ["-c", command], { encoding: "utf8" });
@@ -49,12 +44,10 @@ function pause(...processes) {
   signal("STOP")(...processes);
 }
 
-const reasons = async () => kubectl("primary", "logs", WATCHER, "-c", "istiowatcher", "--tail=-1");
 /** The requests that have failed since, and the seconds from the first to the last of them. */
 function failures() {
-  const start = failed(visitor.stats);
-  const from = lost(visitor.stats);
-  let count = start;
+  const start = visitor.stats;
+  let count = failed(start);
   let [first, last] = [0, 0];
   const timer = setInterval(() => {
     const now = failed(visitor.stats);
@@ -67,7 +60,8 @@ function failures() {
   timer.unref();
   return () => {
     clearInterval(timer);
-    return { failed: count - start, lost: lost(visitor.stats) - from, seconds: (last - first) / 1000 };
+    const { stats } = visitor;
+    return { failed: failed(stats) - failed(start), lost: lost(stats) - lost(start), seconds: (last - first) / 1000, kinds: kindsOfFailure(stats, start) };
   };
 }
 async function nothingHappens(what, seconds) {
@@ -82,7 +76,7 @@ test("Prometheus away for 20 s: the weights are held, and it is right again by i
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/prometheus", "--replicas=0");
   await nothingHappens("Prometheus away", 20);
   assert.equal(await weights(), "0 100");
-  assert.match(await reasons(), /RateUnknown/);
+  assert.match(await watcherLog(), /RateUnknown/);
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/prometheus", "--replicas=1");
   await kubectl("primary", "-n", "istio-system", "rollout", "status", "deployment/prometheus", "--timeout=60s");
   await nothingHappens("Prometheus back, with nothing that it had", 20);
@@ -102,17 +96,17 @@ for (const cluster of ["primary", "burst"]) {
   });
 }
 
-test("both processors starved for 30 s: no wrong switch, and the ledger adds up", { timeout: 120_000 }, async () => {
-  const before = await reasons();
+test("both processors starved for a minute: no wrong switch, and the ledger adds up", { timeout: 120_000 }, async () => {
+  const before = await watcherLog();
   const busy = Array.from({ length: 4 }, () => spawn("bash", ["-c", "while :; do :; done"]));
   const end = failures();
-  await sleep(30_000);
+  await sleep(60_000);
   busy.forEach((process) => process.kill("SIGKILL"));
   await sleep(7000);
   const seen = end();
   console.log(`starved: ${JSON.stringify(seen)}, ${visitor.stats.ledger.missed} missed`);
   assert.equal(await weights(), "0 100");
-  assert.equal((await reasons()).split("weights written").length, before.split("weights written").length);
+  assert.equal((await watcherLog()).split("weights written").length, before.split("weights written").length);
   const { planned, sent, missed, shed, answered, in_flight: inFlight } = visitor.stats.ledger;
   assert.deepEqual([planned, sent], [sent + missed + shed, answered + failed(visitor.stats) + inFlight]);
   assert.equal(seen.lost, 0);
@@ -134,15 +128,51 @@ test("two watchers at once: one switch each way, no fight", { timeout: 240_000 }
   await kubectl("primary", "scale", WATCHER, "--replicas=1");
 });
 
+test("a Prometheus whose clock goes wrong: the weights are held, and it is right again by itself", { timeout: 180_000 }, async () => {
+  const { clusterIP } = JSON.parse(await kubectl("primary", "-n", "istio-system", "get", "service", "prometheus", "-o", "json")).spec;
+  wrongClock = spawn("e2e/lab", ["in", "primary", "node", path.join(root, "e2e/clusters/wrong-clock.mjs"), `http://${clusterIP}:9090`], { cwd: root, stdio: ["pipe", "pipe", "inherit"] });
+  const [address] = await once(wrongClock.stdout, "data");
+  const node = await kubectl("primary", "get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}");
+  await freshWatcher(SHORT_REST, `PROMETHEUS_URL=http://${node}:${String(address).trim()}`);
+  await inBurst();
+  await nothingHappens("the clock is right", 5);
+  wrongClock.stdin.write("120\n");
+  await visitor.ask(5);
+  await nothingHappens("the clock is two minutes ahead", 45);
+  assert.equal(await weights(), "0 100");
+  const said = (await watcherLog()).split("\n").filter((line) => /wrong_clock/.test(line) && /WARN/.test(line));
+  assert.equal(said.length, 1, said.join("\n"));
+  wrongClock.stdin.write("0\n");
+  await visitor.comesTo(false, 90);
+  assert.equal(await weights(), "100 0");
+});
+
+test("primary has no workers, FAILOVER=true: burst has the load, and primary again when it has workers", { timeout: 300_000 }, async () => {
+  await freshWatcher(SHORT_REST, "FAILOVER=true");
+  await visitor.ask(5);
+  await visitor.comesTo(false, 90);
+  const end = failures();
+  await kubectl("primary", "scale", "deployment/worker-deployment", "--replicas=0");
+  await visitor.comesTo(true, 60);
+  const seen = end();
+  console.log(`primary without workers: ${JSON.stringify(seen)}`);
+  assert.match(await watcherLog(), /PrimaryFails/);
+  assert.ok(seen.seconds <= 15, `failed for ${seen.seconds} s`);
+  await kubectl("primary", "scale", "deployment/worker-deployment", "--replicas=2");
+  await allRolledOut(90);
+  await visitor.comesTo(false, 180);
+  assert.match(await watcherLog(), /PrimaryTried/);
+});
+
 test("istiod away as the traffic should come home: it goes on, and moves when istiod is back", { timeout: 300_000 }, async () => {
-  await freshWatcher();
+  await freshWatcher(SHORT_REST);
   await inBurst();
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/istiod", "--replicas=0");
   await kubectl("primary", "-n", "istio-system", "wait", "--for=delete", "pod", "-l", "app=istiod", "--timeout=60s");
   await visitor.ask(5);
   await nothingHappens("istiod away", 60);
   assert.equal(await weights(), "0 100", "the patch is refused");
-  const refusals = (await reasons()).split("\n").filter((line) => /WARN|ERROR/.test(line) && /webhook/.test(line));
+  const refusals = (await watcherLog()).split("\n").filter((line) => /WARN|ERROR/.test(line) && /webhook/.test(line));
   assert.equal(refusals.length, 1, refusals.join("\n"));
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/istiod", "--replicas=1");
   await kubectl("primary", "-n", "istio-system", "rollout", "status", "deployment/istiod", "--timeout=90s");
@@ -154,7 +184,7 @@ test("istiod away as the traffic should come home: it goes on, and moves when is
 
 /** Something that makes burst fail, and what must hold then. */
 async function burstFails(what, breaks, mends) {
-  await freshWatcher();
+  await freshWatcher(SHORT_REST);
   await inBurst();
   const end = failures();
   await breaks();
@@ -166,7 +196,7 @@ async function burstFails(what, breaks, mends) {
   assert.ok(seen.failed > 0);
   assert.ok(seen.seconds <= 15, `failed for ${seen.seconds} s`);
   assert.equal(seen.lost, 0);
-  assert.match(await reasons(), /BurstFails/);
+  assert.match(await watcherLog(), /BurstFails/);
   await mends();
 }
 
@@ -180,7 +210,7 @@ test("burst answers 500: home within 15 s, and tried again gently", { timeout: 4
     await kubectl("burst", "delete", "-f", "e2e/clusters/broken-worker.yaml");
   });
   await visitor.comesTo(true, 180);
-  assert.match(await reasons(), /BurstTried/);
+  assert.match(await watcherLog(), /BurstTried/);
 });
 
 test("burst hangs: home within 15 s", { timeout: 300_000 }, async () => {
@@ -192,17 +222,4 @@ test("burst is scaled to 0: home, with a reason", { timeout: 300_000 }, async ()
     await kubectl("burst", "scale", "deployment/worker-deployment", "--replicas=2");
     await allRolledOut(90);
   });
-});
-
-test("primary has no workers, FAILOVER=true: burst has the load", { timeout: 300_000 }, async () => {
-  await visitor.ask(5);
-  await freshWatcher("FAILOVER=true");
-  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
-  await visitor.comesTo(false, 30);
-  const end = failures();
-  await kubectl("primary", "scale", "deployment/worker-deployment", "--replicas=0");
-  await visitor.comesTo(true, 60);
-  const seen = end();
-  console.log(`primary without workers: ${JSON.stringify(seen)}`);
-  assert.match(await reasons(), /PrimaryFails/);
 });

@@ -5,22 +5,14 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually } from "../support.mjs";
-import { allRolledOut, applyAll, failed, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
+import { failed, fresh, lost, visitorsUntil, weights } from "./support.mjs";
 
 const visit = visitorsUntil(after);
 let visitor;
 
 before(async () => {
-  await applyAll();
-  await allRolledOut();
-  await kubectl("primary", "set", "env", "deployment/istiowatcher-deployment", "POLICY=spill", "SPILL_WINDOW=20s", "SPILL_FLAP_BUDGET=60");
-  await kubectl("primary", "rollout", "status", "deployment/istiowatcher-deployment", "--timeout=60s");
+  await fresh("POLICY=spill", "SPILL_WINDOW=20s", "SPILL_FLAP_BUDGET=60");
   visitor = await visit().connected();
-});
-after(async () => {
-  await kubectl("primary", "delete", "deployment/istiowatcher-deployment");
-  await applyAll();
-  await allRolledOut();
 });
 
 /** Requests per second that each cluster answers, over some seconds. */

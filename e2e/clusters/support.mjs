@@ -34,13 +34,23 @@ export async function applyAll() {
   ].join("\n");
 }
 
-/** The manifests as they are, a watcher that remembers nothing, with some settings of its own, and all traffic at home. */
+export const WATCHER = "deployment/istiowatcher-deployment";
+
+/** A watcher that remembers nothing, with the manifest's settings and some of its own. */
+export async function freshWatcher(...settings) {
+  // Else it would keep what another test has set.
+  await kubectl("primary", "delete", "--ignore-not-found", WATCHER);
+  await kubectl("primary", "apply", "-f", "k8s/istiowatcher.yaml");
+  if (settings.length > 0) await kubectl("primary", "set", "env", WATCHER, ...settings);
+  await kubectl("primary", "rollout", "status", WATCHER, "--timeout=90s");
+}
+
+/** The manifests as they are, such a watcher, and all traffic at home, but for what may keep burst warm. */
 export async function fresh(...settings) {
   await applyAll();
-  if (settings.length > 0) await kubectl("primary", "set", "env", "deployment/istiowatcher-deployment", ...settings);
-  await kubectl("primary", "rollout", "restart", "deployment/istiowatcher-deployment");
+  await freshWatcher(...settings);
   await allRolledOut(90);
-  await eventually("all is at home", async () => (await weights()) === "100 0", 90);
+  await eventually("all is at home", async () => /^(100 0|99 1)$/.test(await weights()), 90);
 }
 
 /** Waits until every Deployment of both clusters is as wanted. */
@@ -53,6 +63,9 @@ export async function allRolledOut(seconds = 60) {
 
 export const weights = async () =>
   kubectl("primary", "get", "virtualservice", "worker-virtual-service", "-o", "jsonpath={.spec.http[0].route[*].weight}");
+
+/** What the watcher has logged since it was started. */
+export const watcherLog = async () => kubectl("primary", "logs", WATCHER, "-c", "istiowatcher", "--tail=-1");
 
 export const firstPod = async (context, app) =>
   kubectl(context, "get", "pods", "-l", `app=${app}`, "--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}");
@@ -114,6 +127,10 @@ export function visitorsUntil(after) {
     return visitor;
   };
 }
+
+/** How many requests failed, by kind. */
+export const kindsOfFailure = (stats, since) =>
+  Object.fromEntries(Object.entries(stats.ledger.failed).map(([kind, count]) => [kind, count - since.ledger.failed[kind]]).filter(([, count]) => count > 0));
 
 /** How many requests failed, and how many answers had no result. */
 export const failed = (stats) => Object.values(stats.ledger.failed).reduce((sum, count) => sum + count, 0);

@@ -28,7 +28,7 @@ start_in_machine "$cluster" controller-manager kube-controller-manager \
   --kubeconfig=$pki/controller-manager.kubeconfig --use-service-account-credentials=true \
   --service-account-private-key-file=$pki/service-accounts.key --root-ca-file=$pki/ca.crt \
   --cluster-signing-cert-file=$pki/ca.crt --cluster-signing-key-file=$pki/ca.key \
-  --leader-elect=false --secure-port=0 --node-monitor-grace-period=20s
+  --leader-elect=false --secure-port=0
 
 start_in_machine "$cluster" scheduler kube-scheduler \
   --kubeconfig=$pki/scheduler.kubeconfig --leader-elect=false --secure-port=0
