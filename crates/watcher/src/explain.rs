@@ -175,6 +175,12 @@ fn what_would_change_its_mind(policy: &PolicySettings, seen: &InForce) -> String
         Said(guards.burst_rest),
         Said(guards.fallback_after)
     );
+    text += match guards.failover {
+        true => {
+            "  As many of primary's requests failing: all to burst for as long, which is FAILOVER.\n"
+        }
+        false => "  Not primary's requests failing: FAILOVER is false.\n",
+    };
     text += "A watcher that is running also knows what went before: GET /status says what it has decided, and why.\n";
     text
 }
@@ -214,5 +220,19 @@ mod tests {
         assert!(text.contains("writes nothing for 900 s"), "{text}");
         let pause = Orders { pause: true, ..Orders::default() };
         assert!(would_do(Ok(20.0), home, pause).contains("istiowatcher/pause"));
+    }
+
+    #[test]
+    fn says_whether_a_primary_that_fails_would_change_its_mind() {
+        let weights = Weights::all_to(Cluster::Primary);
+        let seen = InForce { weights, orders: Orders::default(), changed_by: None };
+        for (arguments, expected) in [
+            (&[][..], "Not primary's requests failing: FAILOVER is false."),
+            (&["--failover"], "As many of primary's requests failing: all to burst"),
+        ] {
+            let config = from_arguments::<Config>(arguments).unwrap();
+            let text = what_would_change_its_mind(&config.policy, &seen);
+            assert!(text.contains(expected), "{text}");
+        }
     }
 }
