@@ -33,7 +33,7 @@ build() {
   local part=$1 what=tool tags="" folder
   folder=$(folder_of "$part")
   [ ! -e "$folder/complete" ] || return 0
-  echo "lab: building $part (once; all of it takes some 20 minutes on two processors)"
+  echo "lab: building $part (once; all of it takes 15 to 25 minutes on two processors)"
   # Of service discovery, only Kubernetes: some of the others' modules cannot be had everywhere.
   [ "$part" != prometheus ] || tags=remove_all_sd,enable_kubernetes_sd
   if [ -f "$part/main.go" ]; then what=.; fi
