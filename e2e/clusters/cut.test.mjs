@@ -28,21 +28,22 @@ test("a request to it costs its caller two seconds", { timeout: 180_000 }, async
   await kubectl("primary", "annotate", "--overwrite", "virtualservice", "worker-virtual-service", "istiowatcher/pause=true");
   await kubectl("primary", "apply", "-f", "istio/weights/burst.yaml");
   const post = async () => {
-    const format = " %{http_code} %{time_total}";
+    const format = " %header{x-calculation} %{http_code} %{time_total}";
     const command = ["curl", "-sS", "-m", "20", "-w", format, "-H", "content-type: application/json", "-d", '{"str": "x"}', "http://worker-service/"];
-    const [, code, seconds] = (await kubectl("primary", "exec", "caller", "-c", "tools", "--", ...command)).match(/ (\d+) ([\d.]+)$/);
-    return { code, seconds: Number(seconds) };
+    const [, calculation, code, seconds] = (await kubectl("primary", "exec", "caller", "-c", "tools", "--", ...command)).match(/ (\S*) (\d+) ([\d.]+)$/);
+    return { isBurst: calculation.startsWith("bursty-"), code, seconds: Number(seconds) };
   };
-  await eventually("burst answers", async () => (await post()).code === "200");
+  await eventually("burst answers", async () => (await post()).isBurst);
   lab("cut");
   isCut = true;
   const answers = [];
   for (let count = 0; count < 10; count += 1) answers.push(await post());
   console.log(`cut off: ${answers.map((it) => `${it.code} after ${it.seconds.toFixed(2)} s`).join(", ")}`);
-  assert.ok(answers.every((it) => it.seconds < 2.1 && it.code.startsWith("50")));
+  // Two seconds, and what a busy machine adds; without the timeouts it would be many more.
+  assert.ok(answers.every((it) => it.seconds < 2.5 && it.code.startsWith("50")));
   lab("mend");
   isCut = false;
-  await eventually("burst answers again", async () => (await post()).code === "200", 60);
+  await eventually("burst answers again", async () => (await post()).isBurst, 60);
   await kubectl("primary", "annotate", "virtualservice", "worker-virtual-service", "istiowatcher/pause-");
 });
 

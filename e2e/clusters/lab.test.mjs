@@ -27,10 +27,10 @@ for (const [when, interrupt] of [
   ["as it makes its machines", () => existsSync("/run/istio-burst-lab/primary.pid")],
   ["as its nodes start", () => existsSync("/var/lib/istio-burst-lab/burst/log/kubelet.log")],
 ]) {
-  test(`an up that is killed ${when} leaves nothing once it is down`, { timeout: 120_000 }, async () => {
+  test(`an up that is killed ${when} leaves nothing once it is down`, { timeout: 240_000 }, async () => {
     const before = machine();
     const up = spawn("e2e/lab", ["up", "clusters"], { cwd: root, stdio: "ignore", detached: true });
-    await eventually("it has come so far", interrupt, 60);
+    await eventually("it has come so far", interrupt, 110);
     process.kill(-up.pid, "SIGKILL");
     await once(up, "close");
     shell("e2e/lab down");
@@ -39,7 +39,7 @@ for (const [when, interrupt] of [
   });
 }
 
-test("a lab whose API server was stopped for a while leaves nothing either", { timeout: 120_000 }, () => {
+test("a lab whose API server was stopped for a while leaves nothing either", { timeout: 240_000 }, () => {
   const before = machine();
   shell("e2e/lab up clusters");
   for (const signal of ["STOP", "CONT"]) shell(`pkill -${signal} -f '^kube-apiserver.*10.96' && sleep 1`);

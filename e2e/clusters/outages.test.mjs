@@ -27,24 +27,24 @@ before(async () => {
   await inBurst();
 });
 after(async () => {
+  wrongClock?.stdin.end();
   resume(...apiServer("primary"), ...apiServer("burst"), ...burstWorkers());
   await kubectl("burst", "delete", "--ignore-not-found", "-f", "e2e/clusters/broken-worker.yaml");
   for (const context of ["primary", "burst"]) await kubectl(context, "scale", "deployment/worker-deployment", "--replicas=2");
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/istiod", "deployment/prometheus", "--replicas=1");
-  wrongClock?.stdin.end();
 });
 
 const shell = (command) => execFileSync("bash", ["-c", command], { encoding: "utf8" });
 const apiServer = (cluster) => shell(`pgrep -f '^kube-apiserver.*${{ primary: "10.96", burst: "10.97" }[cluster]}' || true`).split("\n").filter(Boolean);
 const burstWorkers = () => shell("for p in $(pgrep -x worker); do ! grep -qz '^PREFIX=bursty-' /proc/$p/environ || echo $p; done").split("\n").filter(Boolean);
-const signal = (name) => (...processes) => processes.forEach((process) => shell(`kill -${name} ${process}`));
-const resume = signal("CONT");
+// Some may have ended.
+const resume = (...processes) => processes.forEach((process) => shell(`kill -CONT ${process} || true`));
 function pause(...processes) {
   assert.notEqual(processes.length, 0, "nothing to pause");
-  signal("STOP")(...processes);
+  processes.forEach((process) => shell(`kill -STOP ${process}`));
 }
 
-/** The requests that have failed since, and the seconds from the first to the last of them. */
+/** What has become of the requests since, and the seconds from the first to the last that failed. */
 function failures() {
   const start = visitor.stats;
   let count = failed(start);
@@ -61,7 +61,8 @@ function failures() {
   return () => {
     clearInterval(timer);
     const { stats } = visitor;
-    return { failed: failed(stats) - failed(start), lost: lost(stats) - lost(start), seconds: (last - first) / 1000, kinds: kindsOfFailure(stats, start) };
+    const answered = stats.ledger.answered - start.ledger.answered;
+    return { answered, failed: failed(stats) - failed(start), lost: lost(stats) - lost(start), seconds: (last - first) / 1000, kinds: kindsOfFailure(stats, start) };
   };
 }
 async function nothingHappens(what, seconds) {
@@ -69,14 +70,16 @@ async function nothingHappens(what, seconds) {
   await sleep(seconds * 1000);
   const seen = end();
   console.log(`${what}: ${JSON.stringify(seen)}`);
+  assert.ok(seen.answered > seconds * 3, "the load goes on");
   assert.deepEqual([seen.failed, seen.lost], [0, 0]);
 }
 
 test("Prometheus away for 20 s: the weights are held, and it is right again by itself", { timeout: 180_000 }, async () => {
+  const before = await watcherLog();
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/prometheus", "--replicas=0");
   await nothingHappens("Prometheus away", 20);
   assert.equal(await weights(), "0 100");
-  assert.match(await watcherLog(), /RateUnknown/);
+  assert.match((await watcherLog()).slice(before.length), /RateUnknown/);
   await kubectl("primary", "-n", "istio-system", "scale", "deployment/prometheus", "--replicas=1");
   await kubectl("primary", "-n", "istio-system", "rollout", "status", "deployment/prometheus", "--timeout=60s");
   await nothingHappens("Prometheus back, with nothing that it had", 20);
@@ -91,17 +94,17 @@ for (const cluster of ["primary", "burst"]) {
     } finally {
       resume(...apiServer(cluster));
     }
-    await eventually("it answers again", () => weights(), 30);
+    await eventually("it answers again", () => kubectl(cluster, "get", "nodes"), 30);
     assert.equal(await weights(), "0 100");
   });
 }
 
 test("both processors starved for a minute: no wrong switch, and the ledger adds up", { timeout: 120_000 }, async () => {
   const before = await watcherLog();
-  const busy = Array.from({ length: 4 }, () => spawn("bash", ["-c", "while :; do :; done"]));
+  const busy = Array.from({ length: 4 }, () => spawn("timeout", ["70", "bash", "-c", "while :; do :; done"]));
   const end = failures();
   await sleep(60_000);
-  busy.forEach((process) => process.kill("SIGKILL"));
+  busy.forEach((process) => process.kill());
   await sleep(7000);
   const seen = end();
   console.log(`starved: ${JSON.stringify(seen)}, ${visitor.stats.ledger.missed} missed`);
@@ -110,6 +113,7 @@ test("both processors starved for a minute: no wrong switch, and the ledger adds
   const { planned, sent, missed, shed, answered, in_flight: inFlight } = visitor.stats.ledger;
   assert.deepEqual([planned, sent], [sent + missed + shed, answered + failed(visitor.stats) + inFlight]);
   assert.equal(seen.lost, 0);
+  assert.ok(seen.answered > 60 * RATE * 0.8, `${seen.answered} answered`);
 });
 
 test("two watchers at once: one switch each way, no fight", { timeout: 240_000 }, async () => {
@@ -141,7 +145,8 @@ test("a Prometheus whose clock goes wrong: the weights are held, and it is right
   await nothingHappens("the clock is two minutes ahead", 45);
   assert.equal(await weights(), "0 100");
   const said = (await watcherLog()).split("\n").filter((line) => /wrong_clock/.test(line) && /WARN/.test(line));
-  assert.equal(said.length, 1, said.join("\n"));
+  // Once, and again after a look that was late: not at each of some fifty.
+  assert.ok(said.length >= 1 && said.length <= 3, said.join("\n"));
   wrongClock.stdin.write("0\n");
   await visitor.comesTo(false, 90);
   assert.equal(await weights(), "100 0");
@@ -179,7 +184,8 @@ test("istiod away as the traffic should come home: it goes on, and moves when is
   const start = Date.now();
   await eventually("the weights are home", async () => (await weights()) === "100 0", 10);
   console.log(`istiod back: weights home after ${((Date.now() - start) / 1000).toFixed(1)} s`);
-  await visitor.comesTo(false, 20);
+  // Proxies look for istiod again after up to half a minute.
+  await visitor.comesTo(false, 60);
 });
 
 /** Something that makes burst fail, and what must hold then. */
@@ -187,17 +193,20 @@ async function burstFails(what, breaks, mends) {
   await freshWatcher(SHORT_REST);
   await inBurst();
   const end = failures();
-  await breaks();
-  await visitor.comesTo(false, 60);
-  await sleep(5000);
+  try {
+    await breaks();
+    await visitor.comesTo(false, 60);
+    await sleep(5000);
+    assert.equal(await weights(), "100 0");
+  } finally {
+    await mends();
+  }
   const seen = end();
   console.log(`${what}: ${JSON.stringify(seen)}`);
-  assert.equal(await weights(), "100 0");
   assert.ok(seen.failed > 0);
   assert.ok(seen.seconds <= 15, `failed for ${seen.seconds} s`);
   assert.equal(seen.lost, 0);
   assert.match(await watcherLog(), /BurstFails/);
-  await mends();
 }
 
 test("burst answers 500: home within 15 s, and tried again gently", { timeout: 400_000 }, async () => {

@@ -69,6 +69,7 @@ test("5, 20, 5: the load bursts into the other cluster and comes home, and nothi
   assert.ok(answered > 300, String(answered));
   assert.equal(failed(stats) - failed(start), 0, "failed");
   assert.equal(lost(stats) - lost(start), 0, "lost");
-  const events = await kubectl("primary", "get", "events", "--field-selector", "involvedObject.name=worker-virtual-service", "-o", "jsonpath={.items[*].reason}");
+  const uid = await kubectl("primary", "get", "virtualservice", "worker-virtual-service", "-o", "jsonpath={.metadata.uid}");
+  const events = await kubectl("primary", "get", "events", "--field-selector", `involvedObject.uid=${uid}`, "-o", "jsonpath={.items[*].reason}");
   assert.match(events, /RateHigh.*RateLow/, "told by Events");
 });

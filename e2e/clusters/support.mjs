@@ -14,7 +14,7 @@ const asynchronously = promisify(execFile);
 
 /** kubectl in one of the contexts `primary` and `burst`; returns what it prints. */
 export async function kubectl(context, ...args) {
-  const { stdout } = await asynchronously("kubectl", ["--context", context, "--namespace", "default", ...args], { cwd: root, maxBuffer: 1 << 26 });
+  const { stdout } = await asynchronously("kubectl", ["--context", context, "--namespace", "default", ...args], { cwd: root, maxBuffer: 1 << 26, timeout: 180_000 });
   return stdout.trim();
 }
 
@@ -38,8 +38,8 @@ export const WATCHER = "deployment/istiowatcher-deployment";
 
 /** A watcher that remembers nothing, with the manifest's settings and some of its own. */
 export async function freshWatcher(...settings) {
-  // Else it would keep what another test has set.
-  await kubectl("primary", "delete", "--ignore-not-found", WATCHER);
+  // Else it would keep what another test has set, or write once more.
+  await kubectl("primary", "delete", "--ignore-not-found", "--cascade=foreground", WATCHER);
   await kubectl("primary", "apply", "-f", "k8s/istiowatcher.yaml");
   if (settings.length > 0) await kubectl("primary", "set", "env", WATCHER, ...settings);
   await kubectl("primary", "rollout", "status", WATCHER, "--timeout=90s");

@@ -9,7 +9,11 @@ import { eventually, freePort } from "../support.mjs";
 import { kubectl, kubectlFails } from "./support.mjs";
 
 let forward;
-after(() => forward?.kill());
+let socket;
+after(() => {
+  socket?.disconnect();
+  forward?.kill();
+});
 
 test("a cluster without Istio says what is missing", async () => {
   const said = await kubectlFails("primary", "apply", "-f", "istio/");
@@ -27,13 +31,12 @@ test("restricted Pod Security admission accepts our pods, and hashes flow", { ti
   const port = await freePort();
   forward = spawn("kubectl", ["--context", "primary", "-n", "default", "port-forward", "service/frontend-service", `${port}:80`], { stdio: "ignore" });
   await eventually("the page is there", async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
-  const socket = io(`http://127.0.0.1:${port}`, { forceNew: true });
+  socket = io(`http://127.0.0.1:${port}`, { forceNew: true });
   const results = [];
   socket.on("calculation", (text) => results.push(text));
   await eventually("it is connected", () => socket.connected);
   await new Promise((resolve) => socket.emit("frequency", { freq: 20 }, resolve));
   await eventually("hashes flow", () => results.length > 100);
-  socket.disconnect();
   assert.match(results[0], /^[A-Za-z0-9+/]{43}=$/);
 });
 

@@ -20,12 +20,12 @@ for name in $CLUSTERS; do
     kill -KILL "$process"
     # What started a program in the machine stops when that is stopped, and then does not see it end.
     pkill -KILL -f "^nsenter --target $process " || true
-    eventually 20 test ! -e "/proc/$process"
+    eventually 60 test ! -e "/proc/$process"
   fi
   # An up that was killed may have noted no process; what it had started is in the machine's groups.
   for group in $(cgroups_of "$name"); do
     [ -d "$group" ] || continue
-    eventually 20 is_empty "$group"
+    eventually 60 is_empty "$group"
     find "$group" -depth -type d -exec rmdir {} \;
   done
   ip link delete "lab-$name" 2>/dev/null || true
