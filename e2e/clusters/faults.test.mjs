@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, secondsOf } from "../support.mjs";
-import { allRolledOut, failed, firstPod, fresh, kindsOfFailure, kubectl, lost, visitorsUntil, weights } from "./support.mjs";
+import { allRolledOut, between, firstPod, fresh, kubectl, visitorsUntil, weights } from "./support.mjs";
 
 const RATE = 20;
 const visit = visitorsUntil(after);
@@ -23,8 +23,7 @@ async function during(what, something) {
   const start = visitor.stats;
   const seconds = await secondsOf(something);
   await sleep(7000);
-  const { stats } = visitor;
-  const report = { answered: stats.ledger.answered - start.ledger.answered, failed: failed(stats) - failed(start), lost: lost(stats) - lost(start), kinds: kindsOfFailure(stats, start) };
+  const report = between(start, visitor.stats);
   console.log(`${what}: ${seconds.toFixed(1)} s, ${JSON.stringify(report)}`);
   return report;
 }

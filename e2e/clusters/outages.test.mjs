@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { eventually, root } from "../support.mjs";
-import { WATCHER, allRolledOut, failed, fresh, freshWatcher, kindsOfFailure, kubectl, lost, visitorsUntil, watcherLog, weights } from "./support.mjs";
+import { WATCHER, allRolledOut, between, failed, fresh, freshWatcher, kubectl, visitorsUntil, watcherLog, weights } from "./support.mjs";
 
 const RATE = 20;
 const SHORT_REST = "BURST_REST=45s";
@@ -60,9 +60,7 @@ function failures() {
   timer.unref();
   return () => {
     clearInterval(timer);
-    const { stats } = visitor;
-    const answered = stats.ledger.answered - start.ledger.answered;
-    return { answered, failed: failed(stats) - failed(start), lost: lost(stats) - lost(start), seconds: (last - first) / 1000, kinds: kindsOfFailure(stats, start) };
+    return { ...between(start, visitor.stats), seconds: (last - first) / 1000 };
   };
 }
 async function nothingHappens(what, seconds) {

@@ -135,3 +135,11 @@ export const kindsOfFailure = (stats, since) =>
 /** How many requests failed, and how many answers had no result. */
 export const failed = (stats) => Object.values(stats.ledger.failed).reduce((sum, count) => sum + count, 0);
 export const lost = (stats) => stats.results.trips.lost;
+
+/** What has become of the requests between two statistics. */
+export const between = (start, end) => ({
+  answered: end.ledger.answered - start.ledger.answered,
+  failed: failed(end) - failed(start),
+  lost: lost(end) - lost(start),
+  kinds: kindsOfFailure(end, start),
+});
