@@ -1,7 +1,7 @@
 //! Fetches the page's libraries from npm and writes `assets.rs`, which embeds them.
 //!
-//! Where there is no npm, or it cannot reach its registry, `assets.rs` holds none of them and the page
-//! links the same versions from a public CDN, with the same integrity hashes.
+//! If there is no npm, or npm cannot reach its registry, `assets.rs` holds no library. The page
+//! then links the same versions on a public CDN, with the same integrity hashes.
 
 use std::{
     env,
@@ -15,9 +15,9 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256, Sha384};
 
-/// What the page takes from a package: its file, and the hash that browsers check on a CDN's copy.
+/// A library of the page: a file of a package, and the hash that browsers check on the CDN's copy.
 ///
-/// The hash is `openssl dgst -sha384 -binary FILE | base64`.
+/// `openssl dgst -sha384 -binary FILE | base64` computes the hash.
 struct Library {
     package: &'static str,
     file: &'static str,
@@ -47,21 +47,26 @@ const LIBRARIES: [Library; 4] = [
     },
 ];
 
-/// Ours: embedded in any case, and how the page links each.
-const OWN: [(&str, &str); 10] = [
+/// Our own files, which are always embedded, and how the page links each.
+const OWN: [(&str, &str); 12] = [
     ("page.css", "Style"),
     ("first.js", "FirstScript"),
     ("chart.js", "Module"),
+    ("clusters.js", "Module"),
     ("controls.js", "Module"),
     ("dom.js", "Module"),
     ("figures.js", "Module"),
     ("hashes.js", "Module"),
+    ("settings.js", "Module"),
     ("story.js", "Module"),
     ("watcher.js", "Module"),
     ("page.js", "Entry"),
 ];
 
-#[expect(clippy::disallowed_methods, reason = "cargo speaks to a build script by its environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo passes its settings to a build script in the environment"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     for watched in ["build.rs", "web/package.json", "web/package-lock.json", "web/.npmrc"] {
         println!("cargo::rerun-if-changed={watched}");
@@ -69,10 +74,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("web");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let fetched = fetch(&web, &out.join("npm"));
-    if let Err(why) = &fetched {
-        // So that the next build tries again: this file is never there.
+    if let Err(reason) = &fetched {
+        // This file never exists, so the next build tries again.
         println!("cargo::rerun-if-changed=web/fetched");
-        println!("cargo::warning=the page will need the internet to be shown: {why}");
+        println!("cargo::warning=the page will need the internet: {reason}");
     }
 
     let mut code = String::from("/// Every asset of the page.\nconst ASSETS: &[Asset] = &[\n");
@@ -80,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for Library { package, file, integrity } in LIBRARIES {
         let name = Path::new(file)
             .file_name()
-            .and_then(|it| it.to_str())
+            .and_then(|name| name.to_str())
             .ok_or("a file without a name")?;
         let embedded = fetched.as_ref().ok().map(|modules| modules.join(package).join(file));
         if let Some(path) = &embedded {
@@ -93,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let version = short_hash(integrity.as_bytes());
         writeln!(code, "    {},", asset(name, kind, &version, embedded.as_deref(), &cdn))?;
     }
-    // One version for all of ours: modules name one another without one.
+    // Our files share one version, because modules import one another without a version.
     let mut all = Vec::new();
     for (file, _) in OWN {
         println!("cargo::rerun-if-changed=web/{file}");
@@ -108,7 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// An `Asset`, as Rust writes it.
+/// Returns the Rust code of an `Asset`.
 fn asset(name: &str, kind: &str, version: &str, embedded: Option<&Path>, cdn: &str) -> String {
     let embedded = match embedded {
         Some(path) => format!("Some(include_bytes!({path:?}))"),
@@ -119,7 +124,7 @@ fn asset(name: &str, kind: &str, version: &str, embedded: Option<&Path>, cdn: &s
     )
 }
 
-/// Installs what the lock file names into a folder of the build's own; returns its `node_modules`.
+/// Installs the packages of the lock file into a folder of the build; returns its `node_modules`.
 fn fetch(web: &Path, into: &Path) -> Result<PathBuf, String> {
     fs::create_dir_all(into).map_err(|error| error.to_string())?;
     for file in ["package.json", "package-lock.json", ".npmrc"] {
@@ -130,9 +135,10 @@ fn fetch(web: &Path, into: &Path) -> Result<PathBuf, String> {
     if npm.status.success() {
         Ok(into.join("node_modules"))
     } else {
-        let said = String::from_utf8_lossy(&npm.stderr);
-        let why = said.lines().find(|line| line.contains("error")).unwrap_or("it does not say why");
-        Err(format!("npm ci failed: {why}"))
+        let output = String::from_utf8_lossy(&npm.stderr);
+        let reason =
+            output.lines().find(|line| line.contains("error")).unwrap_or("no reason given");
+        Err(format!("npm ci failed: {reason}"))
     }
 }
 
@@ -146,7 +152,7 @@ fn check(path: &Path, integrity: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Enough of a hash to tell one version of an asset from another.
+/// Returns a hash that is long enough to distinguish two versions of an asset.
 fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
@@ -154,10 +160,11 @@ fn short_hash(bytes: &[u8]) -> String {
         .fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
 }
 
-/// The version of a package in `package.json`, where each dependency has a line of its own.
+/// Returns the version of a package in `package.json`, which has each dependency on a line of its
+/// own.
 fn version(package_json: &str, package: &str) -> Result<String, String> {
     let key = format!("\"{package}\":");
     let line = package_json.lines().map(str::trim).find_map(|line| line.strip_prefix(key.as_str()));
     let version = line.map(|line| line.trim_matches([' ', ',', '"']).to_owned());
-    version.ok_or_else(|| format!("package.json does not name {package}"))
+    version.ok_or_else(|| format!("package.json does not contain {package}"))
 }

@@ -1,5 +1,5 @@
-//! The address of Redis: what is accepted is an address for the client too, is read as it is written, and is never shown
-//! with its password.
+//! The address of Redis: the client accepts every address that `RedisUrl` accepts, an address
+//! survives writing and reading, and its password is never shown.
 
 #![no_main]
 
@@ -10,7 +10,7 @@ use redis::IntoConnectionInfo as _;
 fuzz_target!(|text: &str| {
     let Ok(url) = text.parse::<RedisUrl>() else { return };
     assert_eq!(url.as_str().parse::<RedisUrl>().as_ref(), Ok(&url));
-    let info = url.as_str().into_connection_info().expect("what is accepted is an address");
+    let info = url.as_str().into_connection_info().expect("the client accepts the address");
     let shown = url.to_string();
     assert_eq!(shown, format!("{url:?}"));
     if let Some(password) = info.redis_settings().password().filter(|password| !password.is_empty()) {

@@ -1,4 +1,4 @@
-//! The body of a request for work: what is accepted is the string that serde_json's own value of it has.
+//! The body of a request for work: `Work` has the same text as `serde_json::Value`.
 
 #![no_main]
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 fuzz_target!(|body: &[u8]| {
     let Ok(text) = std::str::from_utf8(body) else { return };
     let Ok(work) = serde_json::from_str::<Work<'_>>(text) else { return };
-    // Not so if a field that is ignored holds half a surrogate pair.
+    // `Value` refuses half a surrogate pair also in a field that `Work` ignores.
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         assert_eq!(value["str"].as_str(), Some(&*work.text));
     }
     let written = serde_json::to_string(&work).expect("a string is JSON");
-    let again: Work<'_> = serde_json::from_str(&written).expect("what is written can be read");
+    let again: Work<'_> = serde_json::from_str(&written).expect("the written body can be read");
     assert_eq!(again, work);
 });

@@ -1,9 +1,9 @@
-//! What makes any process a good pod; no word of the product.
+//! The chassis: what makes any process a good pod. It knows nothing of the product.
 //!
-//! A program is one call of [`main`]: it reads the settings ([`settings`]), starts the logs
-//! ([`logs`]), and hands over a [`Shutdown`] that follows the signals. A service binds with
-//! [`server::listen`], answers probes with [`probes`], keeps what it depends on connected with
-//! [`link::keep`], and serves with [`server::serve`], all of which have limits.
+//! A program calls [`main`], which reads the settings ([`settings`]), starts the logs ([`logs`]),
+//! and passes on a [`Shutdown`] that follows the signals. A service listens with
+//! [`server::listen`], answers probes with [`probes`], keeps its dependencies connected with
+//! [`link::keep`], and serves with [`server::serve`]. Each of these has limits.
 
 mod http_url;
 pub mod link;
@@ -22,8 +22,8 @@ pub use shutdown::Shutdown;
 
 /// Runs a program: settings, logs, signals, then `service` until it ends.
 ///
-/// Anything that goes wrong is one line on standard error: 2 is the exit code of wrong settings, 1
-/// of a service that failed.
+/// An error is one line on standard error. The exit code is 2 for wrong settings, and 1 for a
+/// service that failed.
 pub fn main<C, F>(service: impl FnOnce(C, Shutdown) -> F) -> ExitCode
 where
     C: settings::Settings + Debug,
@@ -31,15 +31,16 @@ where
 {
     let settings = match settings::read::<C>() {
         Ok(settings) => settings,
-        Err(stop) => return stop.report(),
+        Err(exit) => return exit.report(),
     };
     logs::start(settings.logs());
+    let _flush = logs::FlushAtEnd;
     let is_service = settings.is_service();
     if is_service {
         tracing::info!(?settings, "starting");
     }
     if let Err(error) = allow_connections() {
-        tracing::warn!(%error, "cannot raise the limit of open files: it limits the connections, too");
+        tracing::warn!(%error, "cannot raise the limit of open files, which also limits the connections");
     }
     let result = run(settings, service);
     match result {
@@ -50,14 +51,14 @@ where
             ExitCode::SUCCESS
         }
         Err(error) => {
-            settings::say(&format!("{error:#}"));
+            logs::print_line(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Raises the limit of open files as far as it may be raised: every connection is one, and the usual
-/// limit of 1,024 (256 on macOS) is meant for programs of another kind.
+/// Raises the limit of open files as far as the system allows. Every connection is an open file, so
+/// the usual limit of 1,024 (256 on macOS) is too low for a server.
 ///
 /// # Errors
 /// When the system does not allow it.
@@ -71,7 +72,7 @@ where
 {
     let runtime = tokio::runtime::Runtime::new()?;
     let result = runtime.block_on(async { service(settings, Shutdown::on_signal()?).await });
-    // Not to wait for a name that is being looked up, which may take as long as it likes.
+    // A DNS lookup in progress may take very long, and nobody needs its result any more.
     runtime.shutdown_background();
     result
 }

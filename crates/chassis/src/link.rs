@@ -1,4 +1,4 @@
-//! Keeps a dependency connected, however often it goes away.
+//! Keeps a dependency connected, however often the connection is lost.
 
 use std::{convert::Infallible, fmt::Display, time::Duration};
 
@@ -7,22 +7,22 @@ use tokio::time::Instant;
 
 use crate::probes::Dependency;
 
-/// The first wait after a failed attempt. Each is longer by up to its own length, at random, so that
-/// the processes that lost the same dependency do not all come back in the same instant.
+/// The first wait after a failed attempt. A random jitter makes each wait up to twice as long, so
+/// the processes that lost the same dependency do not all reconnect at the same moment.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-/// The longest wait before that lengthening, so that service returns within half a second.
+/// The longest wait without its jitter. A process reconnects within half a second.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// How often an idle connection is tried.
+/// How often a connection is checked.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
-/// How long it may take to answer.
+/// How long the answer to a check may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connects, holds the connection until it is lost, and connects again, for ever.
+/// Connects, holds the connection until it is lost, and connects again, forever.
 ///
-/// `hold` is given each connection and returns why it was lost.
+/// `hold` uses each connection, and returns why it was lost.
 pub async fn keep<C, E: Display>(
     dependency: Dependency,
     mut connect: impl AsyncFnMut() -> Result<C, E>,
@@ -30,26 +30,26 @@ pub async fn keep<C, E: Display>(
 ) -> Infallible {
     let mut waits = backoff();
     loop {
-        let why = match connect().await {
+        let reason = match connect().await {
             Ok(connection) => {
                 dependency.up();
                 let since = Instant::now();
-                let why = hold(connection).await;
-                // One that is lost as soon as it is made is no better than one that cannot be made.
+                let reason = hold(connection).await;
+                // A connection that is lost at once counts as a failed attempt.
                 if LONGEST_WAIT < since.elapsed() {
                     waits = backoff();
                 }
-                why
+                reason
             }
             Err(error) => error.to_string(),
         };
-        dependency.down(why);
+        dependency.down(reason);
         tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
     }
 }
 
-/// Tries an idle connection every second, and returns once it has failed or not answered within two: one
-/// that has fallen silent is noticed within three seconds.
+/// Checks a connection every second, and returns the reason once a check fails or is not answered
+/// within two seconds. A silent connection is noticed within three seconds.
 pub async fn until_silent<F, E: Display>(mut ping: impl FnMut() -> F) -> String
 where
     F: Future<Output = Result<(), E>>,
@@ -81,9 +81,9 @@ mod tests {
     use crate::{Shutdown, probes::Readiness};
 
     #[tokio::test(start_paused = true)]
-    async fn comes_back_within_half_a_second_of_the_dependency() {
+    async fn a_dependency_that_returns_is_connected_within_half_a_second() {
         let readiness = Readiness::new(Shutdown::new());
-        let dependency = readiness.register("it");
+        let dependency = readiness.register("redis");
         let start = Instant::now();
         let back_at = start + Duration::from_secs(60);
         let attempts = Cell::new(0_u32);
@@ -102,26 +102,26 @@ mod tests {
 
         assert!(connected_at.get() - back_at <= Duration::from_millis(500));
         assert!((120..=250).contains(&attempts.get()), "{} attempts", attempts.get());
-        assert_eq!(readiness.lacks(), None);
+        assert_eq!(readiness.not_ready_reason(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_fails_or_falls_silent_is_noticed() {
+    async fn a_connection_that_fails_or_is_silent_is_noticed() {
         let start = Instant::now();
-        let why = until_silent(async || {
+        let reason = until_silent(async || {
             if start.elapsed() < Duration::from_secs(10) {
                 Ok::<_, String>(())
             } else {
                 pending().await
             }
         });
-        assert_eq!(why.await, "silent for 2s");
+        assert_eq!(reason.await, "silent for 2s");
         assert!(start.elapsed() <= Duration::from_secs(13));
         assert_eq!(until_silent(async || Err("refused")).await, "refused");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_never_lasts_is_not_a_busy_loop() {
+    async fn connections_that_are_lost_at_once_do_not_make_a_busy_loop() {
         let readiness = Readiness::new(Shutdown::new());
         let attempts = Cell::new(0_u32);
         let connect = async || {
@@ -129,10 +129,10 @@ mod tests {
             Ok::<_, String>(())
         };
         let hold = async |()| "closed at once".to_owned();
-        let kept = keep(readiness.register("it"), connect, hold);
+        let kept = keep(readiness.register("redis"), connect, hold);
         let _ = tokio::time::timeout(Duration::from_secs(60), kept).await;
 
         assert!(attempts.get() <= 250, "{} attempts", attempts.get());
-        assert_eq!(readiness.lacks().as_deref(), Some("it: closed at once"));
+        assert_eq!(readiness.not_ready_reason().as_deref(), Some("redis: closed at once"));
     }
 }

@@ -1,4 +1,9 @@
-//! Readiness, and the metrics page: what Kubernetes and Prometheus ask of every process.
+//! Readiness and metrics, which Kubernetes and Prometheus read from every process.
+
+mod exposition;
+mod process;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -7,99 +12,123 @@ use std::{
 
 use axum::{
     Router,
-    http::{StatusCode, header},
-    response::IntoResponse,
+    http::{HeaderMap, StatusCode},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
+use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::time::Instant;
 
 use crate::Shutdown;
 
-/// The metrics of a program, which begin with its name. The first says what was built.
+/// Returns the registry of a program's metrics, whose names begin with the program's name. The
+/// first metrics are the program's version, the lost lines of its log, and the connections that it
+/// had no room for.
 #[must_use]
 pub fn registry(program: &str, version: &'static str) -> Registry {
     let mut registry = Registry::with_prefix(program);
     let build = Info::new(vec![("version", version)]);
-    registry.register("build", "What was built", build);
+    registry.register("build", "The version of the program", build);
+    registry.register_collector(Box::new(process::Losses));
     registry
 }
 
-/// Whether a process can do its work now: no dependency is away, and it is not about to end.
+/// Whether a process is ready: all its dependencies are up, and it is not ending.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    /// What each dependency that is away lacks.
-    away: Arc<Mutex<BTreeMap<&'static str, Away>>>,
+    /// The dependencies that are down.
+    down: Arc<Mutex<BTreeMap<&'static str, Down>>>,
     shutdown: Shutdown,
 }
 
-/// One thing that a process cannot work without.
+/// Something that a process cannot work without.
 ///
-/// Says in the log when it goes away, when the reason changes, and when it is back: once each, however
-/// often it is told.
+/// The log says when it goes down, when the reason changes, and when it is up again: once each,
+/// however often [`up`](Self::up) and [`down`](Self::down) are called.
 #[derive(Clone, Debug)]
 pub struct Dependency {
     name: &'static str,
     readiness: Readiness,
 }
 
+/// Why a dependency is down.
 #[derive(Debug)]
-struct Away {
+struct Down {
     since: Instant,
     reason: String,
+    /// Whether it has failed; it has not if it was only registered.
+    has_failed: bool,
+}
+
+impl Down {
+    /// What the log says when it is up.
+    fn end(&self) -> &'static str {
+        if self.has_failed { "recovered" } else { "ready" }
+    }
 }
 
 impl Readiness {
-    /// Ready until a dependency is away or the process is to end.
+    /// Ready until a dependency goes down or the process begins to end.
     #[must_use]
     pub fn new(shutdown: Shutdown) -> Self {
-        Self { away: Arc::default(), shutdown }
+        Self { down: Arc::default(), shutdown }
     }
 
-    /// Registers a dependency, which is away until it says that it is up.
+    /// Registers a dependency, which is down until [`Dependency::up`] is called.
     #[must_use]
     pub fn register(&self, name: &'static str) -> Dependency {
-        let away = Away { since: Instant::now(), reason: "not reached yet".to_owned() };
-        self.lock().insert(name, away);
+        let reason = "not reached yet".to_owned();
+        self.lock().insert(name, Down { since: Instant::now(), reason, has_failed: false });
         Dependency { name, readiness: self.clone() }
     }
 
     /// Why this process is not ready, in one line; `None` if it is.
     #[must_use]
-    pub fn lacks(&self) -> Option<String> {
+    pub fn not_ready_reason(&self) -> Option<String> {
         if self.shutdown.is_draining() {
             return Some("ending".to_owned());
         }
-        self.lock().iter().next().map(|(name, away)| format!("{name}: {}", away.reason))
+        self.lock().iter().next().map(|(name, down)| format!("{name}: {}", down.reason))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Away>> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Down>> {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Dependency {
-    /// It is there.
+    /// Records that it is up.
     pub fn up(&self) {
-        let Self { name, readiness } = self;
-        if let Some(away) = readiness.lock().remove(name) {
-            let after_ms = away.since.elapsed().as_millis();
-            tracing::info!(dependency = name, after_ms, "{name}: all is well");
+        let name = self.name;
+        if let Some(down) = self.record_up() {
+            let after_ms = down.since.elapsed().as_millis();
+            tracing::info!(dependency = name, after_ms, "{name}: {}", down.end());
         }
     }
 
-    /// It is away, for this reason.
+    /// Records that it is down, for this reason.
     pub fn down(&self, reason: impl ToString) {
-        let Self { name, readiness } = self;
+        let name = self.name;
         let reason = reason.to_string();
-        let mut lock = readiness.lock();
-        let since = match lock.get(name) {
-            Some(away) if away.reason == reason => return,
-            Some(away) => away.since,
+        if self.record_down(&reason) {
+            tracing::warn!(dependency = name, "{name}: {reason}");
+        }
+    }
+
+    /// Returns why it was down until now, if it was.
+    fn record_up(&self) -> Option<Down> {
+        self.readiness.lock().remove(self.name)
+    }
+
+    /// Returns whether that is news.
+    fn record_down(&self, reason: &str) -> bool {
+        let mut lock = self.readiness.lock();
+        let since = match lock.get(self.name) {
+            Some(down) if down.reason == reason => return false,
+            Some(down) => down.since,
             None => Instant::now(),
         };
-        tracing::warn!(dependency = name, "{name}: {reason}");
-        lock.insert(name, Away { since, reason });
+        lock.insert(self.name, Down { since, reason: reason.to_owned(), has_failed: true });
+        true
     }
 
     /// Its name.
@@ -108,32 +137,25 @@ impl Dependency {
         self.name
     }
 
-    /// Why it is away; `None` if it is there.
+    /// Why it is down; `None` if it is up.
     #[must_use]
-    pub fn lacks(&self) -> Option<String> {
-        self.readiness.lock().get(self.name).map(|away| away.reason.clone())
+    pub fn not_ready_reason(&self) -> Option<String> {
+        self.readiness.lock().get(self.name).map(|down| down.reason.clone())
     }
 }
 
-/// `GET /_healthz`, which answers `ok`, or 503 and what is lacking; `GET /metrics` for Prometheus.
+/// Returns two routes: `GET /_healthz`, which answers `ok`, or 503 and the reason; and
+/// `GET /metrics`, which Prometheus and others read, in the format that they ask for.
 pub fn router<S: Clone + Send + Sync + 'static>(
     readiness: Readiness,
     metrics: Arc<Registry>,
 ) -> Router<S> {
     let healthz = move || async move {
-        match readiness.lacks() {
+        match readiness.not_ready_reason() {
             None => (StatusCode::OK, "ok".to_owned()),
-            Some(lack) => (StatusCode::SERVICE_UNAVAILABLE, lack),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
         }
     };
-    let metrics = move || async move {
-        let mut text = String::new();
-        match encode(&mut text, &metrics) {
-            Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
-    };
+    let metrics = async move |headers: HeaderMap| exposition::answer(&headers, &metrics);
     Router::new().route("/_healthz", get(healthz)).route("/metrics", get(metrics))
 }
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,15 +1,16 @@
-//! Shutdown in two steps, so that no request is lost: unready first, closed a little later.
+//! Shutdown in two steps: the process is first unready, and then it stops to accept connections. No
+//! request is lost.
 
 use std::{io, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a terminated pod goes on accepting connections, in which time the mesh learns that it is
-/// to go: endpoints take a second or two to reach every proxy.
+/// How long a terminated pod accepts connections. Meanwhile the mesh removes the pod from its
+/// endpoints, which takes a second or two to reach every proxy.
 const ENDPOINTS_WAIT: Duration = Duration::from_secs(2);
 
-/// Tells a service when to end. Clones are the same shutdown.
+/// Tells a service when to end. Clones share the same shutdown.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     draining: CancellationToken,
@@ -17,7 +18,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that nobody has asked for yet.
+    /// A shutdown that has not begun.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -25,11 +26,11 @@ impl Shutdown {
 
     /// A shutdown that follows the signals of this process.
     ///
-    /// SIGTERM makes it unready, and stops it 2 seconds later; SIGINT, which is somebody's Ctrl-C,
-    /// stops it at once; a second signal of either kind ends the process where it stands.
+    /// SIGTERM makes the process unready, and stops it 2 seconds later. SIGINT (Ctrl-C) stops it at
+    /// once. A second signal of either kind ends the process immediately.
     ///
     /// # Errors
-    /// When signals cannot be listened to.
+    /// When the system does not allow signal handlers.
     pub fn on_signal() -> io::Result<Self> {
         let shutdown = Self::new();
         let interrupt = signal(SignalKind::interrupt())?;
@@ -43,7 +44,7 @@ impl Shutdown {
             _ = interrupt.recv() => Duration::ZERO,
             _ = terminate.recv() => ENDPOINTS_WAIT,
         };
-        tracing::info!(?wait, "ending; a second signal ends at once");
+        tracing::info!(?wait, "ending; a second signal ends the process at once");
         self.draining.cancel();
         tokio::select! {
             () = tokio::time::sleep(wait) => self.stopping.cancel(),
@@ -62,18 +63,18 @@ impl Shutdown {
         self.stopping.cancel();
     }
 
-    /// Whether new work should go elsewhere.
+    /// Whether the process is unready because it is ending.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }
 
-    /// Waits until new work should go elsewhere.
+    /// Waits until the process is unready because it is ending.
     pub async fn draining(&self) {
         self.draining.cancelled().await;
     }
 
-    /// Waits until nothing more may be accepted.
+    /// Waits until the process should accept no more connections.
     pub async fn stopping(&self) {
         self.stopping.cancelled().await;
     }

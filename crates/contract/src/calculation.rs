@@ -1,4 +1,4 @@
-//! A calculation: the message that a worker publishes for each request it has answered.
+//! A calculation: the message that a worker publishes for each request.
 //!
 //! It is the worker's prefix, then the standard base64 of a SHA-256 digest. A digest always has the
 //! same length in base64, so the prefix needs no separator.
@@ -6,7 +6,7 @@
 /// The Redis channel that carries every calculation.
 pub const CHANNEL: &str = "calculation";
 
-/// The header in which a worker's answer repeats the calculation it has published.
+/// The header of a worker's answer that repeats the published calculation.
 pub const HEADER: &str = "x-calculation";
 
 /// Length in bytes of the hash at the end of every calculation: 32 bytes as padded base64.
@@ -14,8 +14,8 @@ pub const HASH_LENGTH: usize = 44;
 
 /// Returns the prefix of a calculation: all but its hash.
 ///
-/// `None` if the message is too short to hold a hash, or does not end where a character ends, and
-/// so was not published by a worker.
+/// `None` if the message holds no hash: it is too short, or the hash would begin inside a
+/// character. No worker published such a message.
 #[must_use]
 pub fn prefix(message: &str) -> Option<&str> {
     message.len().checked_sub(HASH_LENGTH).and_then(|end| message.get(..end))
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_worker_published_has_no_prefix() {
+    fn a_message_without_a_hash_has_no_prefix() {
         assert_eq!(prefix(""), None);
         assert_eq!(prefix(&HASH[1..]), None);
         let inside_a_character = format!("é{}", &HASH[1..]);

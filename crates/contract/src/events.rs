@@ -1,29 +1,30 @@
-//! The socket.io events between the page and the frontend.
+//! The socket.io events between browsers and the frontend.
 
 use serde::Serialize;
 
-/// From a browser: `{"freq": 20}` or `{"freq": "20"}`, requests per second for everybody.
+/// From a browser: a request for a rate, `{"freq": 20}` or `{"freq": "20"}`, in requests per second
+/// for everybody.
 ///
-/// Acknowledged with an [`Answer`] when the client asks for one.
+/// The frontend acknowledges it with an [`Answer`] if the client wants one.
 pub const FREQUENCY: &str = "frequency";
 
-/// To browsers: one calculation, as its one string argument.
+/// To browsers: a calculation, as a string.
 pub const CALCULATION: &str = "calculation";
 
-/// To browsers: one [`Stats`](crate::Stats), four times a second.
+/// To browsers: [`Stats`](crate::Stats), four times a second.
 pub const STATS: &str = "stats";
 
-/// To a browser that has just connected: its visitor's number, which counts all since the frontend started.
+/// To a browser that has just connected: its visitor number. The frontend counts visitors from 1.
 pub const VISITOR: &str = "visitor";
 
-/// To browsers: one [`WatcherView`](crate::WatcherView), when they connect and whenever it has changed, at most
-/// once a second.
+/// To browsers: a [`WatcherView`](crate::WatcherView), when they connect and when it changes, at
+/// most once a second.
 pub const WATCHER: &str = "watcher";
 
-/// To the browser whose [`FREQUENCY`] was refused: a sentence that says what is accepted.
+/// To a browser whose [`FREQUENCY`] the frontend refused: why, and what the frontend accepts.
 pub const REFUSED: &str = "refused";
 
-/// How the frontend acknowledges [`FREQUENCY`].
+/// The acknowledgement of [`FREQUENCY`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -34,7 +35,7 @@ pub enum Answer {
     },
     /// Nothing has changed.
     Refused {
-        /// Why, and what is accepted.
+        /// Why, and what the frontend accepts.
         error: String,
     },
 }

@@ -1,9 +1,10 @@
-//! What the processes say to one another: names and serde types, no IO.
+//! The contract: what the processes say to one another, as names and serde types, without IO.
 //!
-//! The page asks the frontend for a rate ([`events`]), the frontend asks a worker for work
-//! ([`Work`]), the worker publishes a [`calculation`] on Redis ([`RedisUrl`]), and the frontend
-//! shows every browser what came of it ([`Stats`]). The watcher shifts that work between two
-//! [`Cluster`]s, and says why ([`WatcherStatus`]), which the page shows ([`WatcherView`]).
+//! A page requests a rate from the frontend ([`events`]). The frontend sends texts to a worker
+//! ([`Work`]). The worker publishes each [`calculation`] on Redis ([`RedisUrl`]). The frontend
+//! sends its state to every page ([`Stats`]). The watcher divides the work between two
+//! [`Cluster`]s, and says why ([`WatcherStatus`]). The frontend sends that to the pages, too
+//! ([`WatcherView`]).
 
 pub mod calculation;
 mod cluster;
@@ -16,9 +17,10 @@ mod work;
 pub use cluster::Cluster;
 pub use redis_url::{RedisUrl, RedisUrlError};
 pub use stats::{
-    Asked, ByPrefix, Failures, Feed, Latencies, Ledger, Percentiles, Results, Stats, Trips,
+    ByPrefix, Failures, Feed, Latencies, Ledger, OTHER_PREFIX, Percentiles, Requested, Results,
+    Stats, Trips,
 };
 pub use watcher_status::{
-    ClusterWeights, DecisionRecord, Seen, Thresholds, TrafficState, WatcherStatus, WatcherView,
+    ClusterWeights, DecisionRecord, Observed, Thresholds, TrafficState, WatcherStatus, WatcherView,
 };
 pub use work::Work;

@@ -1,17 +1,17 @@
-//! The address of Redis, in the two forms that people write.
+//! The address of Redis, in two forms.
 
 use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Where Redis is: `host:port`, as the manifests say it, or a `redis://` or `rediss://` URL.
+/// The address of Redis: `host:port`, as in the manifests, or a `redis://` or `rediss://` URL.
 ///
-/// Shown without its password.
+/// `Display` and `Debug` hide the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl(Url);
 
-/// Why a text is not the address of a Redis.
+/// Why a text is not an address of Redis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "accepted: host:port, redis://[user:password@]host:port[/database] or rediss://…, user and password \
@@ -45,23 +45,25 @@ impl FromStr for RedisUrl {
         match url.host_str() {
             None | Some("") => return Err(refuse("there is no host")),
             Some("0.0.0.0" | "[::]") => {
-                return Err(refuse("a wildcard address cannot be connected to"));
+                return Err(refuse("nobody can connect to a wildcard address"));
             }
             Some(_) => {}
         }
         if url.port() == Some(0) {
-            return Err(refuse("port 0 cannot be connected to"));
+            return Err(refuse("nobody can connect to port 0"));
         }
         let database = url.path().trim_start_matches('/');
         if !database.is_empty() && database.parse::<u32>().is_err() {
-            return Err(refuse("the path is the number of a database, as in redis://host:port/0"));
+            return Err(refuse(
+                "the path must be the number of a database, as in redis://host:port/0",
+            ));
         }
         let credentials = [url.username(), url.password().unwrap_or_default()];
         if credentials.into_iter().any(|text| percent_decode_str(text).decode_utf8().is_err()) {
-            return Err(refuse("user and password are to be UTF-8, percent-encoded"));
+            return Err(refuse("user and password must be UTF-8, percent-encoded"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(refuse("nothing may follow it"));
+            return Err(refuse("query and fragment are not allowed"));
         }
         Ok(Self(url))
     }
@@ -69,15 +71,15 @@ impl FromStr for RedisUrl {
 
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.clone();
-        // Neither can fail: a URL with a user or a password has a host.
-        if shown.password().is_some() {
-            let _ = shown.set_password(Some("***"));
-        } else if !shown.username().is_empty() {
-            // Most likely a password without its colon.
-            let _ = shown.set_username("***");
+        let mut redacted = self.0.clone();
+        // Neither call can fail: a URL with a user or a password has a host.
+        if redacted.password().is_some() {
+            let _ = redacted.set_password(Some("***"));
+        } else if !redacted.username().is_empty() {
+            // A user without a password is most likely a password without its colon.
+            let _ = redacted.set_username("***");
         }
-        shown.fmt(f)
+        redacted.fmt(f)
     }
 }
 
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_redis() {
+    fn refuses_a_text_that_is_no_address_of_redis() {
         check("", Err("accepted: host:port"));
         check("http://host:80", Err("http:// is another protocol"));
         check("host:port", Err("invalid port number"));
@@ -124,12 +126,12 @@ mod tests {
         check("redis://0.0.0.0:6379", Err("wildcard"));
         check("[::]:6379", Err("wildcard"));
         check("redis://:pd%80ss@host", Err("UTF-8"));
-        check("redis://host?protocol=resp2", Err("nothing may follow"));
-        check("rediss://host#insecure", Err("nothing may follow"));
+        check("redis://host?protocol=resp2", Err("query and fragment are not"));
+        check("rediss://host#insecure", Err("query and fragment are not"));
     }
 
     #[test]
-    fn never_shows_its_password() {
+    fn never_shows_the_password() {
         let url: RedisUrl = "redis://user:secret@host:1".parse().unwrap();
         assert_eq!(format!("{url} {url:?}"), "redis://user:***@host:1 redis://user:***@host:1");
         let url: RedisUrl = "redis://secret@host:1".parse().unwrap();

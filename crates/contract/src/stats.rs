@@ -1,59 +1,65 @@
-//! What the frontend tells every browser four times a second.
+//! The state of the load, which the frontend sends to every browser four times a second.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// One snapshot of the load and its results.
+/// Stands in for a prefix that is not counted apart, and for a message that no worker published.
+pub const OTHER_PREFIX: &str = "other";
+
+/// A snapshot of the load and its results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
-    /// When this was so, in seconds since 1970.
+    /// The time of the snapshot, in seconds since 1970.
     pub at: f64,
     /// The rate in force, in requests per second.
     pub freq: f64,
     /// Requests sent in the last second.
     pub achieved: f64,
-    /// Who last asked for a rate; none if nobody has.
-    pub asked: Option<Asked>,
-    /// Why load has ended by itself; none if it goes on, or somebody has ended it.
-    pub stopped: Option<String>,
-    /// Seconds until load ends if nobody asks for a rate, and sooner if nobody watches; none without load.
-    pub stops_in: Option<f64>,
-    /// Browsers that are watching.
+    /// Who last requested a rate; none if nobody has.
+    pub requested: Option<Requested>,
+    /// Why the load has ended by itself; none if it goes on, or if somebody has ended it.
+    pub stop_reason: Option<String>,
+    /// The time until the load ends if nobody requests a rate, in seconds; none without load. The
+    /// load ends sooner if nobody watches.
+    pub stops_in_seconds: Option<f64>,
+    /// The number of browsers that watch.
     pub viewers: usize,
-    /// What became of every request since the frontend started.
+    /// The number of requests in each state, since the frontend started.
     pub ledger: Ledger,
-    /// How long things have taken in the last ten seconds.
+    /// The four times of a request, over the last ten seconds.
     pub latencies: Latencies,
-    /// The answers by the prefix of their calculation: of at most four prefixes, and `other` for the rest.
+    /// The answers by the prefix of their calculation: at most four prefixes, and [`OTHER_PREFIX`]
+    /// for the rest.
     pub by_prefix: BTreeMap<String, ByPrefix>,
-    /// The stream of calculations.
+    /// The calculations that have arrived from Redis.
     pub results: Results,
-    /// Whether calculations can arrive at all.
+    /// The state of the subscription to Redis.
     pub feed: Feed,
 }
 
-/// Who last asked for a rate, and when.
+/// Who last requested a rate, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Asked {
+pub struct Requested {
     /// The visitor's number ([`VISITOR`](crate::events::VISITOR)).
     pub by: u64,
-    /// How long ago, in seconds.
-    pub ago: f64,
+    /// The time since then, in seconds.
+    pub seconds_ago: f64,
 }
 
-/// Where every planned request is.
+/// The ledger: every planned request, counted in exactly one state.
 ///
-/// `planned = sent + missed + shed`, and `sent = answered + failed + in flight`, at every instant.
+/// `planned = sent + missed + shed` and `sent = answered + failed + in flight` hold at every
+/// moment. A slot is the moment at which the schedule plans a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
-    /// Slots of the schedule that have come.
+    /// Slots that have come.
     pub planned: u64,
-    /// Requests started.
+    /// Requests that were sent.
     pub sent: u64,
     /// Slots that were too late to be sent.
     pub missed: u64,
-    /// Slots not sent because too many requests were in flight.
+    /// Slots that were not sent, because too many requests were in flight.
     pub shed: u64,
     /// Requests that a worker answered with 200.
     pub answered: u64,
@@ -72,46 +78,47 @@ pub struct Failures {
     pub timeout: u64,
     /// The connection ended before the answer did.
     pub reset: u64,
-    /// 503, which is also the mesh's answer when it has no worker to send a request to.
+    /// 503, which is also the mesh's answer when it has no worker for a request.
     pub unavailable: u64,
     /// A status of 500 or more, other than 503.
     pub server_error: u64,
-    /// Any other status than 200.
+    /// Any other status except 200.
     pub refused: u64,
 }
 
-/// How long things take.
+/// The four times of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latencies {
-    /// From when a request was due to its answer: what a visitor would have waited, whatever we did.
+    /// Corrected latency: from when the request was due to its answer. It includes the time before
+    /// the request was sent, so it is the time that a user would have waited.
     pub corrected: Percentiles,
-    /// From when a request was sent to its answer.
+    /// From when the request was sent to its answer.
     pub service: Percentiles,
-    /// From when a request was due to when it was sent: our own health.
+    /// From when the request was due to when it was sent. The frontend alone causes it.
     pub lateness: Percentiles,
-    /// From when a request was sent to the arrival of its result on Redis.
+    /// From when the request was sent to the arrival of its result on Redis.
     pub trip: Percentiles,
 }
 
 /// A distribution of times, in milliseconds; all are 0 if there were none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// How many there were.
+    /// The number of times.
     pub count: u64,
-    /// Half of them were no longer than this.
+    /// Half of them are at most this long.
     pub p50: f64,
-    /// Nine tenths of them were no longer than this.
+    /// Nine tenths of them are at most this long.
     pub p90: f64,
-    /// All but one in a hundred of them were no longer than this.
+    /// All but one in a hundred of them are at most this long.
     pub p99: f64,
-    /// None of them was longer than this.
+    /// The longest.
     pub max: f64,
 }
 
 /// The answers whose calculations have one prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ByPrefix {
-    /// How many there were since the start.
+    /// The number of answers since the frontend started.
     pub answered: u64,
     /// As in [`Latencies`], of the last ten seconds.
     pub corrected: Percentiles,
@@ -121,7 +128,8 @@ pub struct ByPrefix {
     pub trip: Percentiles,
 }
 
-/// How the results of answered requests have arrived.
+/// The trips of requests, by their end. A trip begins when a request is sent, and ends when its
+/// result arrives on Redis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Trips {
     /// Answers whose result has arrived.
@@ -130,24 +138,26 @@ pub struct Trips {
     pub lost: u64,
     /// Results that arrived once more.
     pub doubled: u64,
-    /// Results that belong to no answer of ours: to those of another frontend, or to a request whose answer
-    /// was lost.
+    /// Results that belong to no answer of this frontend: another frontend sent the request, or the
+    /// answer was lost.
     pub foreign: u64,
 }
 
-/// Calculations seen since the frontend started.
+/// The calculations that have arrived since the frontend started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Results {
     /// All of them.
     pub total: u64,
-    /// By prefix: workers of primary have none, those of burst have `bursty-`.
+    /// By prefix; under [`OTHER_PREFIX`] are those whose prefix is not counted apart, and messages
+    /// that no worker published.
     pub by_prefix: BTreeMap<String, u64>,
-    /// Results left out of the live stream because they came faster than it shows them.
+    /// Results that the browsers did not receive, because they receive a sample above a certain
+    /// rate.
     pub unshown: u64,
-    /// Messages that were not counted as results, because they were too large, or came faster than they
-    /// could be read.
+    /// Messages that were not counted as results, because they were too large, or because they
+    /// arrived faster than the frontend reads them.
     pub dropped: u64,
-    /// How they match the answers.
+    /// How the results match the answers.
     pub trips: Trips,
 }
 

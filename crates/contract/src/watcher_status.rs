@@ -1,106 +1,120 @@
-//! What the watcher says of itself at `GET /status`.
+//! The watcher's answer to `GET /status`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Cluster;
 
-/// What the watcher sees, what it has decided, and why.
+/// What the watcher observes, what it decided, and why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WatcherStatus {
-    /// The rule: `threshold` or `spill`.
+    /// The policy: `threshold` or `spill`.
     pub policy: String,
-    /// Whether it only says what it would write.
+    /// Whether the watcher decides without writing.
     pub dry_run: bool,
-    /// What it goes by.
+    /// The rates at which the policy acts.
     pub thresholds: Thresholds,
-    /// What it saw last.
-    pub seen: Seen,
-    /// The weights in force; none if they have not been read.
+    /// The last observation of the traffic.
+    pub observed: Observed,
+    /// The weights in force; none if the watcher cannot read them.
     pub weights: Option<ClusterWeights>,
     /// The weights that should be in force.
     pub desired: Option<ClusterWeights>,
-    /// Where that leaves the traffic.
+    /// Where the traffic goes.
     pub state: TrafficState,
-    /// Whether weights are held that the rate does not ask for.
-    pub holding: bool,
+    /// Whether the watcher holds weights that the policy would change.
+    pub is_holding: bool,
     /// The name of the reason, such as `RateHigh`.
     pub reason: String,
-    /// The reason in words.
+    /// The reason as a sentence.
     pub text: String,
-    /// What keeps it from working, one entry each; none if all is well.
-    pub lacks: Vec<String>,
-    /// What its check of its own query has found, in words.
+    /// Why the watcher is not ready, one entry for each dependency; none if it is ready.
+    pub not_ready_reasons: Vec<String>,
+    /// The result of the last check of `SERIES` or `QUERY`, as a sentence.
     pub query_check: String,
+    /// The result of the last try of a write as a dry run of the API server, as a sentence.
+    pub write_check: String,
     /// The last decisions, oldest first: at most [`WatcherStatus::MAX_DECISIONS`].
     pub decisions: Vec<DecisionRecord>,
 }
 
 impl WatcherStatus {
-    /// How many decisions are kept.
+    /// The number of decisions that the watcher keeps.
     pub const MAX_DECISIONS: usize = 50;
 }
 
-/// What the frontend knows of the watcher, and tells every browser.
+/// What the frontend knows about the watcher and sends to every browser.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum WatcherView {
-    /// The frontend has not been told where it is.
+    /// The frontend has no `WATCHER_URL`.
     Unset,
-    /// It has not answered yet, nor failed to.
+    /// The frontend has not asked the watcher yet.
     Unasked,
-    /// It does not answer.
+    /// The watcher does not answer.
     Away {
         /// Why, in one line.
         reason: String,
     },
-    /// It answers.
+    /// The watcher answers.
     Known {
-        /// What it says, with the last [`WatcherView::MAX_DECISIONS`] of its decisions.
+        /// Its status, with the last [`WatcherView::MAX_DECISIONS`] decisions.
         status: Box<WatcherStatus>,
     },
 }
 
 impl WatcherView {
-    /// How many decisions browsers are told of.
+    /// The number of decisions that browsers receive.
     pub const MAX_DECISIONS: usize = 20;
 }
 
 /// Rates in requests per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
-    /// Threshold: above it all goes to burst.
+    /// Threshold: above this rate all traffic goes to burst.
     pub burst_above: f64,
-    /// Threshold: below it all comes home.
+    /// Threshold: below this rate all traffic comes home.
     pub home_below: f64,
-    /// Spill: what primary carries.
+    /// Spill: the rate that primary can carry.
     pub capacity: f64,
 }
 
-/// What Prometheus said.
+/// An observation of the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// The request rate, in requests per second; none if it is not known.
+pub struct Observed {
+    /// Where the traffic was observed: `prometheus` or `callers`.
+    pub source: String,
+    /// The request rate, in requests per second; none if it is unknown.
     pub rate: Option<f64>,
-    /// Why it is not known, by the name of the kind.
+    /// One standard deviation of the rate, by the number of requests behind it; none if it is unknown.
+    pub rate_deviation: Option<f64>,
+    /// The length of the window behind the rate, in seconds; none if it is unknown.
+    pub rate_window: Option<f64>,
+    /// Why the rate is unknown, as metrics name it.
     pub unknown: Option<String>,
-    /// How old the newest sample is, in seconds.
+    /// The time since the last new sample, in seconds.
     pub sample_age: Option<f64>,
-    /// Requests per second to primary, to burst, and to nobody knows where.
-    pub by_cluster: Option<[f64; 3]>,
+    /// How old the newest sample was when it arrived, in seconds.
+    pub sample_lag: Option<f64>,
+    /// The distance of the samples, in seconds.
+    pub scrape_interval: Option<f64>,
+    /// The share of the requests that the weights divide, 0.5 to 1.
+    pub movable_share: Option<f64>,
+    /// Requests per second to primary, to burst, and to no known cluster.
+    pub rate_by_cluster: Option<[f64; 3]>,
     /// The share of primary's requests that fail, 0 to 1.
-    pub primary_failing: Option<f64>,
+    pub primary_failure_ratio: Option<f64>,
     /// The share of burst's requests that fail, 0 to 1.
-    pub burst_failing: Option<f64>,
-    /// When it was asked, in seconds since 1970.
+    pub burst_failure_ratio: Option<f64>,
+    /// The time of the observation, in seconds since 1970.
     pub at: f64,
 }
 
-/// Weights, by cluster.
+/// The weights by cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterWeights {
-    /// Of primary.
+    /// The weight of primary.
     pub primary: u32,
-    /// Of burst.
+    /// The weight of burst.
     pub burst: u32,
 }
 
@@ -108,33 +122,33 @@ pub struct ClusterWeights {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrafficState {
-    /// Not known yet.
+    /// The watcher cannot read the weights.
     #[default]
     Unknown,
-    /// All of it home to primary.
+    /// All traffic is at home in primary.
     Home,
-    /// All of it to burst.
+    /// All traffic goes to burst.
     Burst,
-    /// To both.
+    /// Both clusters receive traffic.
     Split,
 }
 
-/// One decision.
+/// A decision that the watcher recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionRecord {
-    /// When, in seconds since 1970.
+    /// Its time, in seconds since 1970.
     pub at: f64,
-    /// The rate at the time; none if it was not known.
+    /// The rate at the time; none if it was unknown.
     pub rate: Option<f64>,
     /// The name of the reason.
     pub reason: String,
-    /// The reason in words.
+    /// The reason as a sentence.
     pub text: String,
     /// The weights in force at the time.
     pub from: ClusterWeights,
     /// The weights that should be in force.
     pub to: ClusterWeights,
-    /// What became of it: `written`, `failed: …`, `dry run`, `held`, or `nothing to write`.
+    /// Its outcome: `written`, `failed: …`, `dry run`, `held`, or `nothing to write`.
     pub outcome: String,
 }
 
@@ -142,7 +156,7 @@ impl TrafficState {
     /// All states.
     pub const ALL: [Self; 4] = [Self::Unknown, Self::Home, Self::Burst, Self::Split];
 
-    /// Its name.
+    /// The name of the state.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -153,7 +167,7 @@ impl TrafficState {
         }
     }
 
-    /// All of it to one cluster.
+    /// The state in which all traffic goes to one cluster.
     #[must_use]
     pub const fn all_to(cluster: Cluster) -> Self {
         match cluster {

@@ -7,13 +7,13 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, Visitor},
 };
 
-/// A string to be hashed, as the JSON object `{"str": "…"}`.
+/// A string that the worker hashes, as the JSON object `{"str": "…"}`.
 ///
-/// Deserializing accepts an object only: a derived implementation would take `["…"]` as well. Fields
-/// other than `str` are ignored; `str` twice is an error.
+/// Deserializing accepts only an object: a derived implementation would also accept `["…"]`. It
+/// ignores fields other than `str`; `str` twice is an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Work<'a> {
-    /// The string to be hashed.
+    /// The string that the worker hashes.
     #[serde(rename = "str")]
     pub text: Cow<'a, str>,
 }
@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for WorkVisitor {
     }
 }
 
-// `Cow` alone always deserializes to its owned half; these borrow where no escape stands in the way.
+// `Cow` alone always deserializes to an owned string; these borrow if the string has no escapes.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn an_error_says_why() {
         check("{}", Err("missing field `str`"));
         check(r#"{"str": null}"#, Err("invalid type: null, expected a string"));
         check(r#"{"str": 5}"#, Err("invalid type: integer `5`, expected a string"));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn serializes_as_it_is_read() {
+    fn a_serialized_work_can_be_deserialized() {
         let json = serde_json::to_string(&Work { text: "a\"b".into() }).unwrap();
         assert_eq!(json, r#"{"str":"a\"b"}"#);
     }

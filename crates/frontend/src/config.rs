@@ -1,43 +1,42 @@
 //! The frontend's settings.
 
-use chassis::{
-    HttpUrl,
-    logs::LogSettings,
-    settings::{Settings, port, whole_number},
-};
+use chassis::{HttpUrl, logs::LogSettings, settings::Settings};
 use clap::{Args, Parser};
 use contract::RedisUrl;
+use value_parsers::{List, list, port, whole_number};
 
-use crate::{
-    access::{ControlToken, Origin},
-    load::MAX_RATE,
-};
+use crate::{base_path::BasePath, control_token::ControlToken, load::MAX_RATE, origins::Origin};
 
-/// Shows the page, sends the workers strings at the rate that it asks for, and streams the results
+/// Serves the page, sends requests to the worker at the requested rate, and streams the results
 #[derive(Clone, Debug, Parser)]
 #[command(name = "frontend", version)]
 pub struct Config {
-    /// Port to listen on, for the page and probes; 0 is a free one
+    /// The port of the page, the probes and the metrics; 0 is any free port
     #[arg(long, env = "PORT", default_value_t = 8080, value_parser = port)]
     pub port: u16,
 
-    /// Where the worker is: http://host:port, with or without a path (TLS is the mesh's affair)
+    /// The address of the worker: http://host:port, with or without a path; the mesh provides TLS
     #[arg(long, env = "PROCESSOR_URL", hide_env_values = true, value_parser = plain_url)]
     pub processor_url: HttpUrl,
 
-    /// Redis 6 or later: host:port, redis://host:port or rediss://host:port
+    /// The address of Redis 6 or later: host:port, redis://host:port or rediss://host:port
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
 
-    /// Where the watcher is, whose side of the story the page then shows: http://host:port
+    /// The address of the watcher, whose state and decisions the page then shows: http://host:port
     #[arg(long, env = "WATCHER_URL", hide_env_values = true, value_parser = plain_url)]
     pub watcher_url: Option<HttpUrl>,
+
+    /// The path under which a proxy passes requests on, such as /hashr; a proxy that strips the path
+    /// needs no setting
+    #[arg(long, env = "BASE_PATH", default_value = "/")]
+    pub base_path: BasePath,
 
     /// What visitors may do.
     #[command(flatten)]
     pub visitors: VisitorSettings,
 
-    /// How it logs.
+    /// How the frontend logs.
     #[command(flatten)]
     pub logs: LogSettings,
 }
@@ -45,18 +44,19 @@ pub struct Config {
 /// What visitors may do.
 #[derive(Clone, Debug, Args)]
 pub struct VisitorSettings {
-    /// Highest rate that a visitor may ask for, in requests per second, 1 to 10000
+    /// The highest rate that a visitor may request, in requests per second, 1 to 10000
     #[arg(long, env = "MAX_RATE", default_value_t = 1000, value_parser = whole_number(1..=MAX_RATE))]
     pub max_rate: u32,
 
-    /// What a visitor must know to change the rate, 8 to 256 printable ASCII characters; watching is free.
-    /// Anybody may change it unless this is set
+    /// The token that a visitor needs to change the rate, 8 to 256 printable ASCII characters;
+    /// without it everybody may change the rate; watching needs no token
     #[arg(long, env = "CONTROL_TOKEN", hide_env_values = true)]
     pub control_token: Option<ControlToken>,
 
-    /// Origins of the pages that may use socket.io, separated by commas; the page's own if there are none
-    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
-    pub allowed_origins: Vec<Origin>,
+    /// The origins of the pages that may use socket.io, separated by commas; without it, only the
+    /// frontend's own page may
+    #[arg(long, env = "ALLOWED_ORIGINS", value_parser = list(str::parse::<Origin>))]
+    pub allowed_origins: Option<List<Origin>>,
 }
 
 impl Settings for Config {
@@ -68,12 +68,16 @@ impl Settings for Config {
 /// Parses the address of a worker or a watcher: `http://host:port`.
 ///
 /// # Errors
-/// Says what is accepted.
+/// When the text is not such an address; the error says what is accepted.
 pub fn plain_url(text: &str) -> Result<HttpUrl, String> {
-    let url = text.parse().ok().filter(|url: &HttpUrl| url.url().scheme() == "http");
-    url.ok_or_else(|| {
-        "accepted: http://host:port, with or without a path (TLS is the mesh's affair)".to_owned()
-    })
+    let accepted = "accepted: http://host:port, with or without a path (the mesh provides TLS)";
+    let is_plain = |url: &HttpUrl| url.url().scheme() == "http" && url.url().query().is_none();
+    let url = text.parse().ok().filter(is_plain);
+    let url = url.ok_or_else(|| accepted.to_owned())?;
+    if !url.url().username().is_empty() || url.url().password().is_some() {
+        return Err(format!("{accepted}; a user and a password would not be sent"));
+    }
+    Ok(url)
 }
 
 #[cfg(test)]
@@ -89,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_name_their_variable() {
+    fn an_error_names_the_variable_of_a_wrong_setting() {
         let (processor, redis) =
             ("--processor-url=http://worker-service", "--redis-url=redis:6379");
         check(&[], "PROCESSOR_URL, REDIS_URL: missing");
@@ -99,17 +103,27 @@ mod tests {
             "PROCESSOR_URL: its value is not accepted; accepted: http://",
         );
         check(&["--processor-url=worker", redis], "PROCESSOR_URL: its value");
+        let with_user = "--processor-url=http://me:secret@worker";
+        check(
+            &[with_user, redis],
+            "PROCESSOR_URL: its value is not accepted; accepted: http://host",
+        );
+        check(&[with_user, redis], "a user and a password would not be sent");
         check(&[processor, "--redis-url=:"], "REDIS_URL: its value");
         check(
             &[processor, redis, "--watcher-url=watcher:8082"],
             "WATCHER_URL: its value is not accepted; accepted: http://",
+        );
+        check(
+            &[processor, redis, "--base-path=hashr"],
+            "BASE_PATH: \"hashr\" is not accepted; accepted: a path",
         );
         check(&[processor, redis, "--max-rate=0"], "MAX_RATE: \"0\"");
         check(&[processor, redis, "--max-rate=10001"], "MAX_RATE: \"10001\"");
         check(&[processor, redis, "--control-token=short"], "CONTROL_TOKEN: its value");
         check(
             &[processor, redis, "--allowed-origins=https://one.example,two.example"],
-            "ALLOWED_ORIGINS: \"two.example\" is not accepted; accepted: http://host",
+            "(\"two.example\" is not)",
         );
     }
 }

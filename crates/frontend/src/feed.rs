@@ -1,4 +1,9 @@
-//! The live feed: subscribes to the calculations on Redis, and subscribes again whenever it must.
+//! The live feed: subscribes to the calculations on Redis, and subscribes again after each loss.
+//!
+//! A connection that answers may have lost its subscription. So the feed is judged by what it
+//! brings, too ([`silence`]).
+
+mod silence;
 
 use std::{
     convert::Infallible,
@@ -17,31 +22,34 @@ use redis::{
 };
 use tokio::sync::mpsc;
 
-/// How many calculations may wait to be read. More are dropped and counted.
+use self::silence::{Arrivals, Silence};
+use crate::load::SharedTally;
+
+/// How many calculations may wait. The feed drops and counts those beyond.
 const MAX_WAITING: usize = 4096;
 
-/// The largest message that is passed on, in bytes: a calculation is 44 and its prefix.
+/// The largest message that the feed accepts, in bytes. A calculation has 44 bytes and its prefix.
 const MAX_MESSAGE: usize = 1024;
 
-/// How long connecting and subscribing may take, each.
+/// How long connecting may take, and how long subscribing may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Calculations as they come.
+/// The calculations as they arrive.
 pub(crate) struct Feed {
     pub(crate) messages: mpsc::Receiver<String>,
     pub(crate) dropped: Dropped,
 }
 
-/// Counts messages that were not passed on. Clones are the same count.
+/// Counts the messages that the feed drops. Clones share the count.
 #[derive(Clone, Default)]
 pub(crate) struct Dropped(Arc<AtomicU64>);
 
 impl Dropped {
-    fn count(&self) {
+    fn record(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there were since this was last asked.
+    /// Returns the count since the last call.
     pub(crate) fn take(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed)
     }
@@ -50,46 +58,56 @@ impl Dropped {
 /// Returns the feed, and the task that keeps it subscribed.
 ///
 /// # Errors
-/// When the address makes no sense to the client.
-pub(crate) fn feed(
+/// When the client does not accept the address.
+pub(crate) fn start(
     redis_url: &RedisUrl,
+    tally: SharedTally,
     dependency: Dependency,
 ) -> anyhow::Result<(Feed, impl Future<Output = Infallible>)> {
-    // Only the third version of the protocol has messages and answers on one connection.
+    // Only version 3 of the protocol has messages and responses on one connection.
     let info = redis_url.as_str().into_connection_info()?;
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let client = Client::open(info.set_redis_settings(settings))?;
 
     let (messages, receiver) = mpsc::channel(MAX_WAITING);
     let dropped = Dropped::default();
-    let inbox = Inbox { messages, dropped: dropped.clone() };
+    let arrivals = Arrivals::default();
+    let inbox = Inbox { messages, dropped: dropped.clone(), arrivals: arrivals.clone() };
+    let silence = Silence::new(tally, arrivals);
+    let connecting = silence.clone();
     let keep_subscribed = link::keep(
         dependency,
-        async move || subscribe(&client, inbox.clone()).await,
-        async |(connection, ended)| until_lost(connection, ended).await,
+        async move || {
+            let subscribed = subscribe(&client, inbox.clone()).await.map_err(|e| e.to_string())?;
+            connecting.check_again().await?;
+            Ok::<_, String>(subscribed)
+        },
+        async move |(connection, ended)| until_lost(connection, ended, &silence).await,
     );
     Ok((Feed { messages: receiver, dropped }, keep_subscribed))
 }
 
-/// Where messages go as they arrive.
+/// Passes messages on as they arrive.
 #[derive(Clone)]
 struct Inbox {
     messages: mpsc::Sender<String>,
     dropped: Dropped,
+    arrivals: Arrivals,
 }
 
 impl Inbox {
     fn put(&self, push: PushInfo) {
-        // The channel's name, which is known, then the message.
+        self.arrivals.record();
+        // The first item is the name of the channel.
         let message = push.data.into_iter().nth(1).map(Vec::<u8>::from_redis_value);
         let message = match message {
             Some(Ok(bytes)) if bytes.len() <= MAX_MESSAGE => {
                 String::from_utf8_lossy(&bytes).into_owned()
             }
-            _ => return self.dropped.count(),
+            _ => return self.dropped.record(),
         };
         if self.messages.try_send(message).is_err() {
-            self.dropped.count();
+            self.dropped.record();
         }
     }
 }
@@ -115,20 +133,25 @@ async fn subscribe(
     Ok((connection, ended))
 }
 
-/// Waits until the connection has ended or Redis no longer answers; returns which.
-async fn until_lost(connection: MultiplexedConnection, mut ended: mpsc::Receiver<()>) -> String {
+/// Waits until the connection ends, or Redis no longer answers, or brings nothing; returns why.
+async fn until_lost(
+    connection: MultiplexedConnection,
+    mut ended: mpsc::Receiver<()>,
+    silence: &Silence,
+) -> String {
     let ping = || {
         let mut connection = connection.clone();
         async move {
             match redis::cmd("PING").query_async::<()>(&mut connection).await {
                 Err(error) if error.kind() == ErrorKind::Io => Err(error),
-                // It answers, if only to say that it cannot serve now: the subscription is fine.
+                // Redis answers, if only with an error: the subscription works.
                 _ => Ok(()),
             }
         }
     };
     tokio::select! {
         _ = ended.recv() => "the connection has ended".to_owned(),
-        why = link::until_silent(ping) => why,
+        reason = link::until_silent(ping) => reason,
+        reason = silence.begins() => reason,
     }
 }

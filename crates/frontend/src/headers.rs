@@ -1,4 +1,4 @@
-//! What browsers are told about the page beside the page: to trust nobody else with it.
+//! Response headers that tell browsers to trust only this server with the page.
 
 use axum::{
     Router,
@@ -8,11 +8,11 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::page;
 
-/// Adds them to every answer.
+/// Adds the headers to every response.
 ///
 /// # Errors
-/// When the policy is no header, which its test rules out.
-pub(crate) fn protected(router: Router) -> anyhow::Result<Router> {
+/// When the policy is not a valid header. A test rules that out.
+pub(crate) fn protect(router: Router) -> anyhow::Result<Router> {
     let policy = content_security_policy();
     let headers = [
         ("content-security-policy", policy.as_str()),
@@ -31,7 +31,8 @@ pub(crate) fn protected(router: Router) -> anyhow::Result<Router> {
     })
 }
 
-/// Only what comes from here, and from the CDN if the build could not embed the libraries. Bootstrap has its pictures in `data:`.
+/// Returns the policy: the page loads only from this server, and from the CDN if the build could
+/// not embed the libraries. Bootstrap has its icons in `data:`.
 fn content_security_policy() -> String {
     let libraries = if page::needs_cdn() { format!(" {}", page::CDN) } else { String::new() };
     format!(

@@ -1,4 +1,6 @@
-//! The frontend's HTTP side.
+//! The HTTP server: the page, its data, and the probes.
+
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -9,52 +11,58 @@ use axum::{
 };
 use chassis::probes::{self, Readiness};
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
 
 use crate::{
-    access::{self, Gate},
-    headers,
-    page::{self, Shown},
+    base_path::BasePath,
+    handshake, headers,
+    history::History,
+    origins::{self, AllowedOrigins},
+    page::{self, PageSettings},
     snapshot::Snapshots,
     socket::SocketIoLayer,
 };
 
-/// Everything that the frontend answers.
+/// What the server needs.
+pub(crate) struct Parts {
+    pub(crate) base_path: BasePath,
+    pub(crate) settings: PageSettings,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) history: History,
+    pub(crate) sockets: SocketIoLayer,
+    pub(crate) origins: AllowedOrigins,
+    pub(crate) readiness: Readiness,
+    pub(crate) registry: Registry,
+}
+
+/// Returns the router of the whole server.
 ///
 /// # Errors
 /// When the page cannot be rendered.
-pub(crate) fn router(
-    shown: Shown,
-    snapshots: Snapshots,
-    sockets: SocketIoLayer,
-    gate: Gate,
-    readiness: Readiness,
-    registry: Arc<Registry>,
-) -> anyhow::Result<Router> {
-    let page = page::render(shown)?;
+pub(crate) fn router(parts: Parts) -> anyhow::Result<Router> {
+    let Parts { base_path, settings, snapshots, history, sockets, origins, readiness, registry } =
+        parts;
+    let page = page::render(settings)?;
     let page = move || async move {
-        // Its links change with each version.
+        // The links of the page change with each version.
         let mut response = page.into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response
     };
-    let stats = {
-        let snapshots = snapshots.clone();
-        async move || Json(snapshots.take())
-    };
+    let stats = async move || Json(snapshots.take());
     let history =
-        async move || ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], snapshots.history());
+        async move || ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], history.csv());
     let router = Router::new()
         .route("/api/stats", get(stats))
         .route("/api/history.csv", get(history))
         .route("/", get(page))
         .route("/assets/{version}/{name}", get(page::asset))
-        .merge(probes::router(readiness, registry))
-        // Not what goes over socket.io: small, often, and for each browser anew.
+        .merge(probes::router(readiness, Arc::new(registry)))
+        // Not for socket.io: its messages are small and frequent, and each browser would cost anew.
         .layer(CompressionLayer::new())
         .layer(sockets)
-        .layer(gate.cors())
-        .layer(middleware::from_fn_with_state(gate, access::gate));
-    headers::protected(router)
+        .layer(middleware::from_fn(handshake::check))
+        .layer(origins.cors())
+        .layer(middleware::from_fn_with_state(origins, origins::check));
+    Ok(base_path.serve(headers::protect(router)?))
 }

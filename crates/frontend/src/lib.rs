@@ -1,88 +1,104 @@
 //! The frontend: the page, the live feed, the load.
 //!
-//! [`socket`] takes the rate that a visitor asks for to [`control`]; [`load`] sends requests at that rate,
-//! and counts and times them; [`feed`] hears of the results, and [`stream`] shows them to every browser,
-//! with a [`snapshot`] of all the figures, and with what the [`watcher`] says.
+//! [`socket`] receives a visitor's request for a rate, [`rate_requests`] validates it, and
+//! [`control`] puts it in force. [`load`] sends requests at that rate, counts them, and measures
+//! their times. [`feed`] receives the results from Redis. [`stream`] publishes to every browser:
+//! the results, a [`snapshot`] of all numbers, and the status of the [`watcher`].
 
-mod access;
-mod asks;
+mod auto_stop;
+mod base_path;
 mod config;
 mod control;
+mod control_token;
 mod feed;
+mod handshake;
 mod headers;
+mod history;
 mod http;
 mod load;
 mod metrics;
+mod origins;
 mod page;
+mod rate_limit;
+mod rate_requests;
 mod snapshot;
 mod socket;
-mod stops;
 mod stream;
+mod viewers;
 mod watcher;
-
-use std::sync::Arc;
 
 use chassis::{
     Shutdown,
-    probes::{self, Readiness},
+    probes::Readiness,
+    server::{self, Limits},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
-pub use access::{ControlToken, Origin};
+pub use base_path::BasePath;
 pub use config::{Config, VisitorSettings, plain_url};
+pub use control_token::ControlToken;
 pub use load::{Outcome, REQUEST_TIMEOUT, drive, per_second};
+pub use origins::Origin;
 
-/// Serves until the shutdown, then waits for what is in flight.
+/// At most 39 MiB together. With the largest message on each connection (`socket::MAX_PAYLOAD`) it is
+/// 231 MiB, of a pod's 256.
+const LIMITS: Limits = Limits { connections: 1536, body_bytes: 4 * 1024 * 1024 };
+
+/// Serves until the shutdown, then waits for the requests in flight.
 ///
 /// # Errors
-/// When the settings name an address that cannot be one. A Redis or a worker that is away is no error:
-/// the page says so.
+/// When an address in the settings is not valid. It is no error if Redis or a worker is away: the
+/// page reports it.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
     let VisitorSettings { max_rate, control_token, allowed_origins } = config.visitors;
-    let control = control::Control::new();
-    let tally = load::SharedTally::new();
+    let (control, viewers) = (control::Control::new(), viewers::Viewers::default());
+    let (tally, history) = (load::SharedTally::new(), history::History::default());
     let processor = load::processor::Processor::new(&config.processor_url)?;
-    // Not a part of the probe's readiness: without Redis or workers, the page is there to say so.
-    let neighbours = Readiness::new(shutdown.clone());
-    let (redis, workers) = (neighbours.register("redis"), neighbours.register("workers"));
-    let (feed, keep_subscribed) = feed::feed(&config.redis_url, redis.clone())?;
-    let shown = page::Shown { max_rate, asks_for_token: control_token.is_some() };
-    let asks = asks::Asks::new(control.clone(), max_rate, control_token);
-    let gate = access::Gate::new(allowed_origins);
-    let (views, keep_asking) =
-        watcher::watcher(config.watcher_url.as_ref(), neighbours.register("watcher"))?;
-    let (sockets, browsers) = socket::browsers(control.clone(), asks.clone(), views.clone());
+    // Without these the frontend is ready, too: its page reports them.
+    let neighbors = Readiness::new(shutdown.clone());
+    let (redis, workers) = (neighbors.register("redis"), neighbors.register("workers"));
+    let (feed, keep_subscribed) = feed::start(&config.redis_url, tally.clone(), redis.clone())?;
+    let (updates, keep_asking) =
+        watcher::start(config.watcher_url.as_ref(), neighbors.register("watcher"))?;
+    let settings = page::PageSettings { max_rate, is_token_needed: control_token.is_some() };
+    let requests = rate_requests::RateRequests::new(control.clone(), max_rate, control_token);
+    let origins = origins::AllowedOrigins::new(allowed_origins);
+    let (sockets, browsers) = socket::start(viewers.clone(), requests.clone(), updates.clone());
+    let snapshots =
+        snapshot::Snapshots::new(control.clone(), viewers.clone(), tally.clone(), redis);
 
-    let snapshots = snapshot::Snapshots::new(control.clone(), tally.clone(), redis);
-    let mut registry = probes::registry("frontend", env!("CARGO_PKG_VERSION"));
-    registry.register("asks", "Times that somebody asked for a rate, by result", asks.counts());
-    registry.register(
-        "refused_origins",
-        "Requests of pages of other sites that were refused",
-        gate.refused(),
-    );
-    let metrics = metrics::Metrics { tally: tally.clone(), control: control.clone() };
-    registry.register_collector(Box::new(metrics));
-    let readiness = Readiness::new(shutdown.clone());
-    let router =
-        http::router(shown, snapshots.clone(), sockets, gate, readiness, Arc::new(registry))?;
+    let metrics = metrics::Metrics::new(tally.clone(), control.clone(), viewers.clone());
+    let registry = metrics::registry(metrics, &requests, &origins);
+    let router = http::router(http::Parts {
+        base_path: config.base_path,
+        settings,
+        snapshots: snapshots.clone(),
+        history: history.clone(),
+        sockets,
+        origins,
+        readiness: Readiness::new(shutdown.clone()),
+        registry,
+    })?;
 
     tracing::info!(address = %listener.local_addr()?, max_rate, "frontend is listening");
-    // Tasks of their own, so that many browsers do not keep the load waiting. They end with this function.
+    // These are tasks, so that many browsers do not delay the load. They end with this function.
     let mut streams = JoinSet::new();
     streams.spawn(stream::relay(feed.messages, browsers.clone(), tally.clone()));
-    streams.spawn(stream::report(stream::Report {
+    let reports = stream::Reports {
         browsers: browsers.clone(),
-        snapshots: snapshots.clone(),
+        snapshots,
+        history,
         tally: tally.clone(),
         dropped: feed.dropped,
         workers,
-    }));
-    streams.spawn(browsers.clone().tell_of_watcher(views));
+    };
+    streams.spawn(reports.run());
+    streams.spawn(browsers.clone().publish_watcher(updates));
+    let auto_stop = auto_stop::AutoStop::new(control.clone(), viewers, tally.clone());
     let until_shutdown = async {
         tokio::join!(
-            chassis::server::serve(listener, router, shutdown.clone()),
-            load::run(processor, control.rates(), tally.clone(), shutdown.clone()),
+            server::serve_within(LIMITS, listener, router, shutdown.clone()),
+            load::run(processor, control.rates(), tally, shutdown.clone()),
         )
     };
     tokio::select! {
@@ -90,7 +106,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         never = keep_subscribed => match never {},
         never = keep_asking => match never {},
         _ = streams.join_next() => anyhow::bail!("the stream to the browsers has ended"),
-        never = control.clone().end_in_time(tally.clone()) => match never {},
-        never = browsers.leave_on(shutdown.clone()) => match never {},
+        never = auto_stop.run() => match never {},
+        never = browsers.disconnect_on(shutdown.clone()) => match never {},
     }
 }

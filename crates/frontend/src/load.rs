@@ -1,13 +1,18 @@
-//! Drives the load: sends what the [`schedule`] says is due, whatever the workers do.
+//! The load: sends the requests that are due, whatever the workers do.
 //!
-//! The [`pacer`] waits for each slot, the [`processor`] sends its request, the [`tally`] counts it and how
-//! long it took ([`latency`]), from the slot to the answer and to the arrival of its result ([`trips`]).
+//! A *slot* is the moment at which the [`schedule`] plans a request. The *pacer* ([`pacer`]) waits
+//! for each slot, and the [`processor`] sends its request. The *tally* ([`tally`]) counts every
+//! request: its *ledger* has each in exactly one state. The tally also measures times
+//! ([`latency`]): *corrected* latency lasts from the slot to the answer, so it includes the time
+//! before the request was sent. A *trip* ([`trips`]) lasts from the sending to the arrival of the
+//! result on Redis.
 
 mod drive;
 pub(crate) mod latency;
 mod pacer;
 pub(crate) mod processor;
 pub(crate) mod rate;
+mod resolver;
 mod schedule;
 mod tally;
 #[cfg(test)]
@@ -36,17 +41,18 @@ use tally::{Failure, Sent, Tally};
 
 pub use drive::{Outcome, drive, per_second};
 
-/// How many requests may wait for their answer. A slot beyond that is shed: nothing is queued.
+/// How many requests may wait for their answer. Slots beyond that are shed, because nothing is
+/// queued.
 const MAX_IN_FLIGHT: usize = 1024;
 
-/// How long a request may take in all: longer than the mesh lets it take (`istio/`), so that it is the
-/// mesh that ends it, and counts it.
+/// How long a request may take. It is longer than the mesh allows (`istio/`), so the mesh ends a
+/// slow request, and counts it.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The highest rate that can be asked for at all, in requests per second.
+/// The highest rate that a setting allows, in requests per second.
 pub(crate) const MAX_RATE: u32 = 10_000;
 
-/// The tally and the clock that all its times are taken from. Clones are the same.
+/// The tally, and the clock of all its times. Clones share both.
 #[derive(Clone)]
 pub(crate) struct SharedTally {
     tally: Arc<Mutex<Tally>>,
@@ -58,12 +64,12 @@ impl SharedTally {
         Self { tally: Arc::new(Mutex::new(Tally::new())), start: Instant::now() }
     }
 
-    /// Locks it, for a moment: nothing waits while it is held.
+    /// Locks the tally. The caller must not wait for anything while it holds the lock.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time now, since the start.
+    /// The time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.start.elapsed()
     }
@@ -71,11 +77,11 @@ impl SharedTally {
 
 /// Sends requests at the rate in force until the shutdown, then waits for those in flight.
 ///
-/// On a thread of its own: a request that is sent, answered and counted on one thread costs half of what
-/// it costs when it moves between several, and does not wait for anything else that the process does.
+/// It uses a thread of its own. A request that one thread sends, receives and counts costs half as
+/// much as one that moves between threads, and it does not wait for the other work of the process.
 ///
 /// # Errors
-/// When the system has no thread to spare.
+/// When the system cannot start a thread.
 pub(crate) async fn run(
     processor: Processor,
     rates: watch::Receiver<Rate>,
@@ -86,9 +92,9 @@ pub(crate) async fn run(
     let (end, ended) = oneshot::channel();
     thread::Builder::new().name("load".to_owned()).spawn(move || {
         let result = runtime.block_on(run_here(processor, rates, tally, shutdown));
-        // Not to wait for a name that is being looked up.
+        // An ordinary shutdown would wait for a name lookup in progress.
         runtime.shutdown_background();
-        // Nobody is told only when nobody waits any more.
+        // Fails only when nobody waits for the result.
         let _ = end.send(result);
     })?;
     ended.await.context("the load has panicked")?
@@ -107,7 +113,7 @@ async fn run_here(
         () = shutdown.stopping() => {}
     }
     load.in_flight.close();
-    // Those that are cut off were counted as sent, and the process ends with them.
+    // Requests that the timeout cuts off stay counted as sent; the process ends with them.
     let _ = timeout(DRAIN_TIMEOUT, load.in_flight.wait()).await;
     let ledger = load.tally.lock().ledger();
     if 0 < ledger.planned {
@@ -116,9 +122,9 @@ async fn run_here(
     Ok(())
 }
 
-/// Those who process what is sent.
+/// The workers that process the requests.
 trait Workers: Clone + Send + 'static {
-    /// Has one random string hashed; returns the calculation, if the answer names it.
+    /// Sends one random string; returns the calculation, if the answer contains it.
     fn process(&self) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
 }
 
@@ -155,20 +161,20 @@ impl<W: Workers> Load<W> {
 
     fn send(&self, batch: &Batch) {
         let mut tally = self.tally.lock();
-        tally.miss(batch.missed);
+        tally.record_missed(batch.missed);
         for due in &batch.due {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-                tally.shed();
+                tally.record_shed();
                 continue;
             };
             let sent = Sent { due: *due, at: self.tally.now() };
-            tally.send(sent);
+            tally.record_sent(sent);
             let (workers, tally) = (self.workers.clone(), self.tally.clone());
             self.in_flight.spawn(async move {
                 let result = timeout(REQUEST_TIMEOUT, workers.process()).await;
                 let result = result.unwrap_or(Err(Failure::Timeout));
                 let result = result.as_ref().map(Option::as_deref).map_err(|failure| *failure);
-                tally.lock().end(tally.now(), sent, result);
+                tally.lock().record_end(tally.now(), sent, result);
                 drop(permit);
             });
         }

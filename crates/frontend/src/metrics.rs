@@ -1,25 +1,46 @@
-//! The tally, as Prometheus reads it.
+//! The metrics for Prometheus.
 
 use std::fmt;
 
+use chassis::probes;
+use contract::{Ledger, Results};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
-    registry::Unit,
+    registry::{Registry, Unit},
 };
-
-use contract::{Ledger, Results};
 
 use crate::{
     control::Control,
     load::{SharedTally, latency::Buckets},
+    origins::AllowedOrigins,
+    rate_requests::RateRequests,
+    viewers::Viewers,
 };
 
-/// Reads the tally and the control whenever it is asked.
+/// Reads the tally, the rate and the viewers at each scrape.
 pub(crate) struct Metrics {
-    pub(crate) tally: SharedTally,
-    pub(crate) control: Control,
+    tally: SharedTally,
+    control: Control,
+    viewers: Viewers,
+}
+
+/// Returns the registry of all metrics.
+pub(crate) fn registry(
+    metrics: Metrics,
+    requests: &RateRequests,
+    origins: &AllowedOrigins,
+) -> Registry {
+    let mut registry = probes::registry("frontend", env!("CARGO_PKG_VERSION"));
+    registry.register("rate_requests", "Requests for a rate, by result", requests.counts());
+    registry.register(
+        "refused_origins",
+        "Socket.io requests of pages from other sites",
+        origins.refused(),
+    );
+    registry.register_collector(Box::new(metrics));
+    registry
 }
 
 impl fmt::Debug for Metrics {
@@ -35,20 +56,20 @@ impl Collector for Metrics {
             let results = tally.results(self.tally.now());
             (tally.ledger(), results, tally.lateness(), tally.answers())
         };
-        self.gauges(&mut encoder, &ledger)?;
-        requests(&mut encoder, &ledger)?;
-        seen(&mut encoder, &results)?;
-        histograms(
+        self.encode_gauges(&mut encoder, &ledger)?;
+        encode_requests(&mut encoder, &ledger)?;
+        encode_results(&mut encoder, &results)?;
+        encode_histograms(
             &mut encoder,
             "send_lateness",
-            "From when a request was due to when it was sent",
+            "The time from when a request was due to when it was sent",
             [([], lateness)],
         )?;
-        histograms(
+        encode_histograms(
             &mut encoder,
             "answer_latency",
-            "To the answer, from when a request was due (corrected) or sent (service), and from its sending to \
-             the arrival of its result on Redis (trip)",
+            "The time to the answer from when a request was due (corrected) or sent (service), and the time \
+             from when it was sent to the arrival of its result on Redis (trip)",
             answers.iter().map(|(kind, prefix, buckets)| {
                 ([("kind", *kind), ("prefix", prefix.as_str())], *buckets)
             }),
@@ -57,14 +78,18 @@ impl Collector for Metrics {
 }
 
 impl Metrics {
-    fn gauges(&self, encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result {
+    pub(crate) fn new(tally: SharedTally, control: Control, viewers: Viewers) -> Self {
+        Self { tally, control, viewers }
+    }
+
+    fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result {
         let gauges = [
             (
-                "asked_rate",
+                "requested_rate",
                 "The rate in force, in requests per second",
                 self.control.rate().per_second(),
             ),
-            ("viewers", "Browsers that are watching", self.control.viewers() as f64),
+            ("viewers", "Browsers that watch", self.viewers.count() as f64),
             ("requests_in_flight", "Requests that wait for their answer", ledger.in_flight as f64),
         ];
         for (name, help, value) in gauges {
@@ -75,10 +100,10 @@ impl Metrics {
     }
 }
 
-fn requests(encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result {
+fn encode_requests(encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result {
     let failed = ledger.failed;
     let slots = [("sent", ledger.sent), ("missed", ledger.missed), ("shed", ledger.shed)];
-    counters(encoder, "slots", "Slots of the schedule, by outcome", "outcome", slots)?;
+    encode_counters(encoder, "slots", "Scheduled requests, by outcome", "outcome", slots)?;
     let requests = [
         ("answered", ledger.answered),
         ("connect", failed.connect),
@@ -88,12 +113,18 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, ledger: &Ledger) -> fmt::Result
         ("server_error", failed.server_error),
         ("refused", failed.refused),
     ];
-    counters(encoder, "requests", "Requests that have ended, by result", "result", requests)
+    encode_counters(encoder, "requests", "Requests that have ended, by result", "result", requests)
 }
 
-fn seen(encoder: &mut DescriptorEncoder<'_>, results: &Results) -> fmt::Result {
+fn encode_results(encoder: &mut DescriptorEncoder<'_>, results: &Results) -> fmt::Result {
     let by_prefix = results.by_prefix.iter().map(|(prefix, count)| (prefix.as_str(), *count));
-    counters(encoder, "results", "Calculations seen on Redis, by prefix", "prefix", by_prefix)?;
+    encode_counters(
+        encoder,
+        "results",
+        "Results received from Redis, by prefix",
+        "prefix",
+        by_prefix,
+    )?;
     let trips = results.trips;
     let lost = [
         ("unshown", results.unshown),
@@ -102,10 +133,16 @@ fn seen(encoder: &mut DescriptorEncoder<'_>, results: &Results) -> fmt::Result {
         ("doubled", trips.doubled),
         ("foreign", trips.foreign),
     ];
-    counters(encoder, "results_lost", "Calculations left out, by reason", "reason", lost)
+    encode_counters(
+        encoder,
+        "results_lost",
+        "Results that are not shown or not matched, by reason",
+        "reason",
+        lost,
+    )
 }
 
-fn counters<'a>(
+fn encode_counters<'a>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -119,7 +156,7 @@ fn counters<'a>(
     Ok(())
 }
 
-fn histograms<'a, const LABELS: usize>(
+fn encode_histograms<'a, const LABELS: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -1,4 +1,4 @@
-//! The page, and the assets that it links.
+//! The page, and the assets that the page links.
 
 use askama::Template;
 use axum::{
@@ -10,22 +10,24 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-/// Where the libraries are had from if the build could not embed them.
+use crate::{snapshot::REPORTS_PER_SECOND, stream::MAX_SHOWN_PER_SECOND};
+
+/// The source of the libraries if the build could not embed them.
 pub(crate) const CDN: &str = "https://cdn.jsdelivr.net";
 
-/// Something that the page links.
+/// A file that the page links.
 struct Asset {
     name: &'static str,
     kind: LinkKind,
-    /// Changes whenever the asset does, so that browsers may keep what they have.
+    /// Changes whenever the asset changes, so browsers may cache the asset.
     version: &'static str,
-    /// Its bytes; `None` if the build could not fetch it.
+    /// The bytes; `None` if the build could not fetch them.
     embedded: Option<&'static [u8]>,
-    /// Where else it can be had; `None` for ours, which are always embedded.
+    /// The same file on a CDN; `None` for our own files, which are always embedded.
     cdn: Option<Cdn>,
 }
 
-/// The same file, on a public CDN.
+/// A file on a public CDN.
 struct Cdn {
     url: &'static str,
     integrity: &'static str,
@@ -36,13 +38,13 @@ struct Cdn {
 enum LinkKind {
     /// A stylesheet.
     Style,
-    /// A script that runs before anything is shown.
+    /// A script that runs before the browser paints anything.
     FirstScript,
-    /// A script that runs once the page is there.
+    /// A script that runs after the page is parsed.
     Script,
-    /// A module that another one takes.
+    /// A module that another module imports.
     Module,
-    /// The module that takes the others.
+    /// The module that imports the others.
     Entry,
 }
 
@@ -51,48 +53,49 @@ include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    shown: Shown,
+    settings: PageSettings,
     links: Vec<Link>,
 }
 
-/// What the page says of the settings.
-pub(crate) struct Shown {
-    /// The highest rate that may be asked for, in requests per second.
+/// The settings that the page needs.
+pub(crate) struct PageSettings {
+    /// The highest rate that a visitor may request, in requests per second.
     pub(crate) max_rate: u32,
-    /// Whether a token is needed to ask for a rate.
-    pub(crate) asks_for_token: bool,
+    /// Whether a visitor needs a token to change the rate.
+    pub(crate) is_token_needed: bool,
 }
 
-/// An asset, as the page links it.
+/// The link to an asset.
 struct Link {
     kind: LinkKind,
     url: String,
     integrity: Option<&'static str>,
 }
 
-/// A figure, and what the page calls it.
+/// A number in the statistics, and its label on the page.
 struct Row {
     name: &'static str,
-    words: &'static str,
+    label: &'static str,
 }
 
-impl Shown {
-    /// Rates to choose from: below, between and above the thresholds, and one that fills the screen.
+impl PageSettings {
+    /// The rates to choose from: below, between and above the thresholds, and one that fills the
+    /// screen.
     fn presets(&self) -> impl Iterator<Item = u32> {
         [5, 12, 20, 100].into_iter().filter(|rate| *rate <= self.max_rate)
     }
 }
 
-const fn row(name: &'static str, words: &'static str) -> Row {
-    Row { name, words }
+const fn row(name: &'static str, label: &'static str) -> Row {
+    Row { name, label }
 }
 
 const TIMES: [Row; 5] = [
     row("corrected", "answer"),
     row("primary", "of primary"),
     row("burst", "of burst"),
-    row("service", "since it was sent"),
-    row("trip", "to Redis and back"),
+    row("service", "since sending"),
+    row("trip", "end to end"),
 ];
 
 const LEDGER: [Row; 7] = [
@@ -106,9 +109,9 @@ const LEDGER: [Row; 7] = [
 ];
 
 const RESULTS: [Row; 6] = [
-    row("matched", "arrived"),
+    row("matched", "matched"),
     row("lost", "lost"),
-    row("doubled", "doubled"),
+    row("doubled", "duplicate"),
     row("foreign", "foreign"),
     row("unshown", "not shown"),
     row("dropped", "dropped"),
@@ -116,20 +119,20 @@ const RESULTS: [Row; 6] = [
 
 const FAILURES: [Row; 6] = [
     row("connect", "no connection"),
-    row("timeout", "no answer"),
-    row("reset", "cut off"),
+    row("timeout", "timeout"),
+    row("reset", "connection lost"),
     row("unavailable", "503"),
     row("server_error", "other 5xx"),
     row("refused", "other status"),
 ];
 
-/// Renders the page once; it is the same for everybody.
+/// Renders the page, which is the same for everybody.
 ///
 /// # Errors
-/// When the template cannot be rendered, which its tests rule out.
-pub(crate) fn render(shown: Shown) -> askama::Result<Html<String>> {
+/// When the template cannot be rendered. A test rules that out.
+pub(crate) fn render(settings: PageSettings) -> askama::Result<Html<String>> {
     let links = ASSETS.iter().map(link).collect();
-    Page { shown, links }.render().map(Html)
+    Page { settings, links }.render().map(Html)
 }
 
 fn link(asset: &Asset) -> Link {
@@ -138,19 +141,19 @@ fn link(asset: &Asset) -> Link {
         (None, Some(Cdn { url, integrity })) => {
             Link { kind: *kind, url: (*url).to_owned(), integrity: Some(integrity) }
         }
-        _ => Link { kind: *kind, url: format!("/assets/{version}/{name}"), integrity: None },
+        _ => Link { kind: *kind, url: format!("assets/{version}/{name}"), integrity: None },
     }
 }
 
-/// Whether anything is had from the [`CDN`].
+/// Whether the page links anything on the [`CDN`].
 pub(crate) fn needs_cdn() -> bool {
     ASSETS.iter().any(|asset| asset.embedded.is_none())
 }
 
 /// Serves an embedded asset.
 pub(crate) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
-    // Modules of two versions do not fit together: while a new frontend replaces an old one, a page of either may ask
-    // the other, and is better told.
+    // Modules of two versions do not fit together. While a new frontend replaces an old one, a page
+    // of one may request a module from the other; a 404 makes that page show that it is incomplete.
     let asset = ASSETS.iter().find(|asset| asset.name == name && asset.version == version);
     let Some(bytes) = asset.and_then(|asset| asset.embedded) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -168,19 +171,19 @@ pub(crate) async fn asset(Path((version, name)): Path<(String, String)>) -> Resp
 mod tests {
     use super::*;
 
-    fn rendered(max_rate: u32, asks_for_token: bool) -> String {
-        render(Shown { max_rate, asks_for_token }).unwrap().0
+    fn rendered(max_rate: u32, is_token_needed: bool) -> String {
+        render(PageSettings { max_rate, is_token_needed }).unwrap().0
     }
 
     #[test]
-    fn the_page_keeps_the_originals_words_and_links_every_asset() {
+    fn the_page_has_the_titles_of_the_original_and_links_every_asset() {
         let page = rendered(1000, false);
-        for words in
+        for title in
             ["<title>String Hashr</title>", "What’s the frequency?", "The current hash values"]
         {
-            assert!(page.contains(words), "{words} is missing");
+            assert!(page.contains(title), "{title} is missing");
         }
-        assert!(page.contains("0.001 to 1000 requests per second"));
+        assert!(page.contains("0.01 to 1000 requests per second"));
         for asset in ASSETS {
             assert!(page.contains(asset.name), "{} is not linked", asset.name);
         }
@@ -189,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn no_preset_is_above_the_highest_rate() {
+    fn the_page_offers_no_rate_above_the_highest() {
         assert!(rendered(20, false).contains("data-freq=\"20\""));
         assert!(!rendered(20, false).contains("data-freq=\"100\""));
     }
 
     #[test]
-    fn nothing_of_the_page_is_written_into_it_that_the_policy_forbids() {
+    fn the_page_contains_nothing_that_its_policy_forbids() {
         let page = rendered(1000, true);
         for forbidden in [" style=", " onclick=", "<style", "javascript:"] {
             assert!(!page.contains(forbidden), "{forbidden}");
@@ -204,12 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn a_module_names_only_modules_that_are_there() {
+    fn every_imported_module_exists() {
         for asset in ASSETS.iter().filter(|asset| asset.cdn.is_none()) {
             let text = str::from_utf8(asset.embedded.unwrap()).unwrap();
-            for named in text.lines().filter_map(|line| line.split_once(" from \"./")) {
-                let named = named.1.trim_end_matches("\";");
-                assert!(ASSETS.iter().any(|it| it.name == named), "{} takes {named}", asset.name);
+            for (_, module) in text.lines().filter_map(|line| line.split_once(" from \"./")) {
+                let module = module.trim_end_matches("\";");
+                let exists = ASSETS.iter().any(|asset| asset.name == module);
+                assert!(exists, "{} imports {module}", asset.name);
             }
         }
     }

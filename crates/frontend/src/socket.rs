@@ -1,4 +1,4 @@
-//! The socket.io side: what browsers may say, and what they are told.
+//! The socket.io server: receives requests for a rate, and publishes to browsers.
 
 use std::{
     convert::Infallible,
@@ -6,11 +6,6 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    asks::{Asks, Visitor},
-    control::Control,
-    snapshot::Snapshots,
-};
 use contract::{WatcherView, events};
 use serde::Serialize;
 use serde_json::Value;
@@ -20,38 +15,45 @@ use socketioxide::{
 };
 use tokio::sync::watch;
 
+use crate::{
+    rate_requests::{RateRequests, Visitor},
+    snapshot::Snapshots,
+    viewers::Viewers,
+};
+
 pub(crate) use socketioxide::layer::SocketIoLayer;
 
-/// The largest thing that a browser may say, in bytes. Asking for a rate takes some thirty.
-const MAX_PAYLOAD: usize = 4096;
+/// The largest message of a browser, in bytes. A request for a rate has about thirty; a longer one is
+/// refused in words. What is larger ends the connection.
+const MAX_PAYLOAD: usize = 128 * 1024;
 
-/// How many packets may wait for a slow browser. Further ones are lost to it, and to nobody else.
+/// How many packets may wait for a slow browser. That browser, and no other, loses those beyond.
 const MAX_WAITING: usize = 512;
 
-/// How many may watch at once.
+/// How many browsers may watch at the same time.
 const MAX_VIEWERS: usize = 1000;
 
-/// How often a silent browser is tried, and how long it may take to answer.
+/// The time between two pings of a browser, and the time in which it must answer one.
 const PING_EVERY: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a connection may take to become a browser's.
+/// How long a connection may take to join socket.io.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Speaks to all browsers. Clones are the same.
+/// All connected browsers. Clones are the same browsers.
 #[derive(Clone)]
 pub(crate) struct Browsers {
     io: SocketIo,
-    control: Control,
+    viewers: Viewers,
 }
 
-/// Returns the layer that answers `/socket.io/`, and the way to speak to all who are connected.
+/// Returns the layer that answers `/socket.io/`, and the browsers that connect to it.
 ///
-/// Those who come are told what the watcher has said last.
-pub(crate) fn browsers(
-    control: Control,
-    asks: Asks,
-    watcher: watch::Receiver<WatcherView>,
+/// A browser that connects receives the last update of the watcher.
+pub(crate) fn start(
+    viewers: Viewers,
+    requests: RateRequests,
+    updates: watch::Receiver<WatcherView>,
 ) -> (SocketIoLayer, Browsers) {
     let (layer, io) = SocketIo::builder()
         .max_payload(MAX_PAYLOAD as u64)
@@ -62,90 +64,90 @@ pub(crate) fn browsers(
         .ping_interval(PING_EVERY)
         .ping_timeout(PING_TIMEOUT)
         .build_layer();
-    let browsers = Browsers { io: io.clone(), control: control.clone() };
+    let browsers = Browsers { io: io.clone(), viewers: viewers.clone() };
     io.ns("/", async move |socket: SocketRef| {
-        if let Some(visitor) = welcome(&socket, &control) {
-            // Fails only when the browser has gone.
-            let _ = socket.emit(events::WATCHER, &*watcher.borrow());
-            listen(&socket, &asks, visitor);
+        if let Some(visitor) = admit(&socket, &viewers) {
+            // Fails only when the browser has left.
+            let _ = socket.emit(events::WATCHER, &*updates.borrow());
+            answer_requests(&socket, &requests, visitor);
         }
     });
     (layer, browsers)
 }
 
-/// Counts a browser and tells it its number, or refuses it.
-fn welcome(socket: &SocketRef, control: &Control) -> Option<Visitor> {
-    let Some(viewer) = control.enter(MAX_VIEWERS) else {
+/// Counts a browser and sends it its visitor number, or refuses it.
+fn admit(socket: &SocketRef, viewers: &Viewers) -> Option<Visitor> {
+    let Some(viewer) = viewers.admit(MAX_VIEWERS) else {
         let _ = socket.emit(events::REFUSED, &format!("{MAX_VIEWERS} are watching already"));
         let _ = socket.clone().disconnect();
         return None;
     };
     let visitor = Visitor::new(viewer.number);
     let _ = socket.emit(events::VISITOR, &viewer.number);
-    // The handler is dropped with the socket, whether it was called or not: somebody may have left before
-    // it was here.
+    // The handler is dropped with the socket, even if it is never called: a browser may have left
+    // before the handler was registered.
     let viewer = Arc::new(viewer);
     socket.on_disconnect(async move || drop(viewer));
     Some(visitor)
 }
 
-/// Takes what a browser asks for.
-fn listen(socket: &SocketRef, asks: &Asks, visitor: Visitor) {
-    let asks = asks.clone();
+/// Answers the browser's requests for a rate.
+fn answer_requests(socket: &SocketRef, requests: &RateRequests, visitor: Visitor) {
+    let requests = requests.clone();
     let visitor = Arc::new(Mutex::new(visitor));
     socket.on(
         events::FREQUENCY,
         async move |socket: SocketRef, TryData(payload): TryData<Value>, ack: AckSender| {
             let answer = {
                 let mut visitor = visitor.lock().unwrap_or_else(PoisonError::into_inner);
-                asks.ask(&payload.unwrap_or_default(), &mut visitor, asks.now())
+                requests.answer(&payload.unwrap_or_default(), &mut visitor, requests.now())
             };
             if let events::Answer::Refused { error } = &answer {
-                // For clients that ask for no acknowledgement.
+                // For clients that want no acknowledgement.
                 let _ = socket.emit(events::REFUSED, error);
             }
-            // Fails only when the browser has gone.
+            // Fails only when the browser has left.
             let _ = ack.send(&answer);
         },
     );
 }
 
 impl Browsers {
-    /// Shows a calculation to everybody.
-    pub(crate) async fn show(&self, calculation: &str) {
-        self.emit(events::CALCULATION, calculation).await;
+    /// Publishes a calculation to all browsers.
+    pub(crate) async fn publish_calculation(&self, calculation: &str) {
+        self.publish(events::CALCULATION, calculation).await;
     }
 
-    /// Tells everybody how things stand, if there is anybody.
-    pub(crate) async fn tell(&self, snapshots: &Snapshots) {
-        if 0 < self.control.viewers() {
-            self.emit(events::STATS, &snapshots.take()).await;
+    /// Publishes a snapshot to all browsers, if there are any.
+    pub(crate) async fn publish_stats(&self, snapshots: &Snapshots) {
+        if 0 < self.viewers.count() {
+            self.publish(events::STATS, &snapshots.take()).await;
         }
     }
 
-    /// Tells everybody what the watcher says, whenever that changes.
-    pub(crate) async fn tell_of_watcher(
+    /// Publishes each update of the watcher to all browsers.
+    pub(crate) async fn publish_watcher(
         self,
-        mut views: watch::Receiver<WatcherView>,
+        mut updates: watch::Receiver<WatcherView>,
     ) -> Infallible {
-        while views.changed().await.is_ok() {
-            let view = views.borrow_and_update().clone();
-            self.emit(events::WATCHER, &view).await;
+        while updates.changed().await.is_ok() {
+            let update = updates.borrow_and_update().clone();
+            self.publish(events::WATCHER, &update).await;
         }
-        // Not before the task that asks the watcher has ended, which it never does.
+        // The task that asks the watcher has ended, which it does only with the process.
         std::future::pending().await
     }
 
-    async fn emit<T: Serialize + ?Sized>(&self, event: &str, argument: &T) {
-        // None once goodbye has been said.
-        if let Some(everybody) = self.io.of("/") {
-            // An error means that some browser is too slow: it lost this one, the others did not.
-            let _ = everybody.emit(event, argument).await;
+    async fn publish<T: Serialize + ?Sized>(&self, event: &str, argument: &T) {
+        // `None` after the disconnection.
+        if let Some(all) = self.io.of("/") {
+            // An error means that a slow browser lost this message. The others received it.
+            let _ = all.emit(event, argument).await;
         }
     }
 
-    /// Waits for the shutdown, then says goodbye to everybody.
-    pub(crate) async fn leave_on(self, shutdown: chassis::Shutdown) -> Infallible {
+    /// Waits for the shutdown, then disconnects all browsers.
+    pub(crate) async fn disconnect_on(self, shutdown: chassis::Shutdown) -> Infallible {
         shutdown.stopping().await;
         self.io.close().await;
         std::future::pending().await

@@ -1,94 +1,107 @@
-//! From the feed to the browsers: each calculation as it comes, and a report four times a second.
+//! Streams to the browsers: each result as it arrives, and a report four times a second.
 
 use std::{convert::Infallible, time::Duration};
 
 use chassis::{Sampler, probes::Dependency};
 use contract::Ledger;
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     feed::Dropped,
+    history::History,
     load::SharedTally,
-    snapshot::{REPORTS_A_SECOND, Snapshots},
+    snapshot::{REPORTS_PER_SECOND, Snapshots},
     socket::Browsers,
 };
 
-/// Time between two reports.
-const REPORT_EVERY: Duration = Duration::from_millis(1000 / REPORTS_A_SECOND as u64);
+/// The time between two reports.
+const REPORT_EVERY: Duration = Duration::from_millis(1000 / REPORTS_PER_SECOND as u64);
 
-/// How many calculations a page is shown in a second: more than anybody can read.
-const SHOWN_A_SECOND: u32 = 100;
+/// The number of results that browsers receive in a second: more than anybody can read.
+pub(crate) const MAX_SHOWN_PER_SECOND: u32 = 100;
 
-/// Counts every calculation, and shows those that can be shown.
+/// Records every result, and publishes a sample of them.
 pub(crate) async fn relay(
     mut messages: mpsc::Receiver<String>,
     browsers: Browsers,
     tally: SharedTally,
 ) -> Infallible {
-    let sampler = Sampler::per_second(SHOWN_A_SECOND);
+    let sampler = Sampler::per_second(MAX_SHOWN_PER_SECOND);
     while let Some(message) = messages.recv().await {
         let now = tally.now();
-        let shown = sampler.lets_through(now);
-        tally.lock().see(now, &message, shown);
-        if shown {
-            browsers.show(&message).await;
+        let is_shown = sampler.lets_through(now);
+        tally.lock().record_result(now, &message, is_shown);
+        if is_shown {
+            browsers.publish_calculation(&message).await;
         }
     }
-    // Not before the task that fills the feed has ended, which it never does.
+    // The task that fills the feed has ended, which it does only with the process.
     std::future::pending().await
 }
 
-/// What a report is made of, and who it is told to.
-pub(crate) struct Report {
+/// Publishes a report four times a second, and records one a second in the history.
+pub(crate) struct Reports {
     pub(crate) browsers: Browsers,
     pub(crate) snapshots: Snapshots,
+    pub(crate) history: History,
     pub(crate) tally: SharedTally,
-    /// Messages from Redis that were not passed on.
+    /// Counts the messages that the feed drops.
     pub(crate) dropped: Dropped,
-    /// Who answers the requests.
     pub(crate) workers: Dependency,
 }
 
-/// Tells everybody how things stand, four times a second.
-pub(crate) async fn report(report: Report) -> Infallible {
-    let Report { browsers, snapshots, tally, dropped, workers } = report;
-    let mut ticks = interval(REPORT_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut health = Health::new(workers);
-    loop {
-        ticks.tick().await;
-        let ledger = {
-            let mut tally = tally.lock();
-            tally.drop_results(dropped.take());
-            tally.ledger()
-        };
-        health.note(&ledger);
-        snapshots.tick();
-        browsers.tell(&snapshots).await;
+impl Reports {
+    pub(crate) async fn run(self) -> Infallible {
+        let Self { browsers, snapshots, history, tally, dropped, workers } = self;
+        let mut ticks = interval(REPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut health = Health::new(workers);
+        let mut reports = 0_usize;
+        loop {
+            ticks.tick().await;
+            let ledger = {
+                let mut tally = tally.lock();
+                tally.record_dropped(dropped.take());
+                tally.ledger()
+            };
+            health.record(&ledger);
+            snapshots.record_report();
+            reports += 1;
+            if reports.is_multiple_of(REPORTS_PER_SECOND) {
+                history.record(snapshots.take());
+            }
+            browsers.publish_stats(&snapshots).await;
+        }
     }
 }
 
-/// Says in the log when requests begin to fail, and when they have not failed for two seconds.
+/// Logs when requests begin to fail, and when none has failed for two seconds.
 struct Health {
     workers: Dependency,
     last: Ledger,
-    quiet: usize,
+    /// The number of reports in a row without a failure.
+    reports_without_failure: usize,
 }
 
 impl Health {
     fn new(workers: Dependency) -> Self {
-        Self { workers, last: Ledger::default(), quiet: 0 }
+        Self { workers, last: Ledger::default(), reports_without_failure: 0 }
     }
 
-    fn note(&mut self, ledger: &Ledger) {
+    fn record(&mut self, ledger: &Ledger) {
         let failed = ledger.failed.total() - self.last.failed.total();
         let answered = ledger.answered - self.last.answered;
-        self.quiet = if failed == 0 { self.quiet + 1 } else { 0 };
         if 0 < failed {
-            self.workers.down("requests fail, see /metrics for the kinds");
-        } else if 0 < answered && 2 * REPORTS_A_SECOND <= self.quiet {
-            self.workers.up();
+            self.reports_without_failure = 0;
+            self.workers.down("requests fail; /metrics shows the kinds of failures");
+        } else {
+            self.reports_without_failure += 1;
+            if 0 < answered && 2 * REPORTS_PER_SECOND <= self.reports_without_failure {
+                self.workers.up();
+            }
         }
         self.last = *ledger;
     }

@@ -1,4 +1,4 @@
-//! What the watcher says, for the page: asked once a second.
+//! Asks the watcher for its status once a second, for the page.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -16,41 +16,41 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-/// How often it is asked: as often as it looks itself.
+/// The time between two requests: as long as between two decisions of the watcher.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long its answer may take.
+/// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much of its answer is read, in bytes. Fifty decisions are some fifteen thousand.
+/// The largest answer, in bytes. Fifty decisions have about fifteen thousand.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// How long a connection is kept for the next time.
+/// How long an idle connection stays open for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns what it says, now and whenever that changes, and the task that asks it.
+/// Returns the updates of the watcher's status, and the task that asks for it.
 ///
 /// # Errors
-/// When its address is not a URI by the rules of HTTP.
-pub(crate) fn watcher(
+/// When the address is not a URI by the rules of HTTP.
+pub(crate) fn start(
     url: Option<&HttpUrl>,
     dependency: Dependency,
 ) -> anyhow::Result<(watch::Receiver<WatcherView>, impl Future<Output = Infallible>)> {
     let uri = url.map(|url| url.join("status").as_str().parse()).transpose()?;
     let first = if uri.is_some() { WatcherView::Unasked } else { WatcherView::Unset };
-    let (sender, views) = watch::channel(first);
-    let keep_asking = async move {
+    let (sender, updates) = watch::channel(first);
+    let task = async move {
         match uri {
-            Some(uri) => ask_for_ever(uri, &sender, &dependency).await,
+            Some(uri) => keep_asking(uri, &sender, &dependency).await,
             None => std::future::pending().await,
         }
     };
-    Ok((views, keep_asking))
+    Ok((updates, task))
 }
 
-async fn ask_for_ever(
+async fn keep_asking(
     uri: Uri,
-    views: &watch::Sender<WatcherView>,
+    updates: &watch::Sender<WatcherView>,
     dependency: &Dependency,
 ) -> Infallible {
     let client = Client::builder(TokioExecutor::new())
@@ -63,7 +63,7 @@ async fn ask_for_ever(
         ticks.tick().await;
         let answer = timeout(ANSWER_TIMEOUT, ask(&client, uri.clone())).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}")));
-        let view = match answer {
+        let update = match answer {
             Ok(status) => {
                 dependency.up();
                 WatcherView::Known { status: Box::new(status) }
@@ -73,9 +73,9 @@ async fn ask_for_ever(
                 WatcherView::Away { reason }
             }
         };
-        views.send_if_modified(|old| {
-            let has_changed = *old != view;
-            *old = view;
+        updates.send_if_modified(|last| {
+            let has_changed = *last != update;
+            *last = update;
             has_changed
         });
     }
@@ -92,9 +92,10 @@ async fn ask(
         return Err(format!("it answers {}", response.status()));
     }
     let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| format!("its answer cannot be read: {error}"))?.to_bytes();
+    let body =
+        body.map_err(|error| format!("the frontend cannot read its answer: {error}"))?.to_bytes();
     let mut status: WatcherStatus = serde_json::from_slice(&body)
-        .map_err(|error| format!("its answer is not understood: {error}"))?;
+        .map_err(|error| format!("the frontend does not understand its answer: {error}"))?;
     let older = status.decisions.len().saturating_sub(WatcherView::MAX_DECISIONS);
     status.decisions.drain(..older);
     Ok(status)

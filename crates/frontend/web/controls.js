@@ -1,63 +1,68 @@
-// The ways to ask for a frequency: field, buttons, slider.
+// The controls that request a frequency: the field, the buttons, the slider.
 
-import { element, say } from "./dom.js";
+import { element, showMessage } from "./dom.js";
+import { MAX_RATE } from "./settings.js";
 
 // Milliseconds.
-const ANSWER_WITHIN = 5000;
-const SLIDER_RESTS = 300;
-// What the slider stops at: as dense at the low end, where the thresholds are, as at the high.
-const STOPS = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000];
-
-/** The highest frequency that may be asked for. */
-export const maxRate = () => Number(element("ask").dataset.maxRate);
+const ANSWER_TIMEOUT = 5000;
+const SLIDER_DELAY = 300;
+// Characters of a frequency.
+const MAX_TYPED = 64;
+// The positions of the slider. They are as dense at the low end, near the thresholds, as at the high end.
+const FREQUENCIES = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000];
 
 export class Controls {
   #socket;
-  #stops = [...STOPS.filter((stop) => stop < maxRate()), maxRate()];
+  #frequencies = [...FREQUENCIES.filter((freq) => freq < MAX_RATE), MAX_RATE];
   #slider = element("slider");
+  // The frequency in force.
   #freq;
-  // While somebody moves the slider, and until that is answered, it is theirs.
-  #moved;
+  // The timer of the slider. While it is set, and until the answer, the slider keeps its position.
+  #sliderTimer;
 
   constructor(socket) {
     this.#socket = socket;
-    this.#slider.max = this.#stops.length - 1;
-    element("ask").addEventListener("submit", (event) => {
+    this.#slider.max = this.#frequencies.length - 1;
+    element("rate-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.ask(element("frequency").value);
+      this.request(element("frequency").value);
     });
-    element("frequency").addEventListener("input", () => say("refused"));
+    element("frequency").addEventListener("input", () => showMessage("refused"));
     for (const button of document.querySelectorAll("button[data-freq]")) {
-      button.addEventListener("click", () => this.ask(button.dataset.freq));
+      button.addEventListener("click", () => this.request(button.dataset.freq));
     }
     this.#slider.addEventListener("input", () => {
-      this.#describe(this.#chosen());
+      this.#describeSlider(this.#chosen());
       element("frequency").value = this.#chosen();
-      // A key that is held down moves it many times, and what counts is where it comes to rest.
-      clearTimeout(this.#moved);
-      this.#moved = setTimeout(async () => {
-        await this.ask(this.#chosen());
-        this.#moved = undefined;
+      // A key that is held down moves the slider many times. Only the last position is requested.
+      clearTimeout(this.#sliderTimer);
+      this.#sliderTimer = setTimeout(async () => {
+        await this.request(this.#chosen());
+        this.#sliderTimer = undefined;
         this.#show();
-      }, SLIDER_RESTS);
+      }, SLIDER_DELAY);
     });
   }
 
-  /** Asks for a frequency; returns whether it is in force, and says why not. */
-  async ask(freq) {
+  /** Requests a frequency. Returns whether it is in force, and shows the error if it is not. */
+  async request(freq) {
     if (!this.#socket.connected) {
-      say("refused", "There is no connection to the frontend.");
+      showMessage("refused", "There is no connection to the frontend.");
       return false;
     }
-    // Only where the frontend wants one.
+    if (String(freq).length > MAX_TYPED) {
+      showMessage("refused", `freq: ${String(freq).slice(0, 20)}… is too long; accepted: 0 to stop, or 0.01 to ${MAX_RATE} requests per second`);
+      return false;
+    }
+    // The field exists only if the frontend needs a token.
     const token = element("token")?.value;
     const answer = await this.#socket
-      .timeout(ANSWER_WITHIN)
+      .timeout(ANSWER_TIMEOUT)
       .emitWithAck("frequency", { freq, token })
-      .catch(() => ({ error: "There is no answer; is the connection lost?" }));
-    say("refused", answer.error);
+      .catch(() => ({ error: "The frontend does not answer." }));
+    showMessage("refused", answer.error);
     if (answer.freq !== undefined) {
-      // What is in force is shown in its place.
+      // The empty field shows the frequency in force.
       element("frequency").value = "";
       this.show(answer.freq);
     }
@@ -78,16 +83,16 @@ export class Controls {
       button.setAttribute("aria-pressed", String(Number(button.dataset.freq) === freq));
       button.classList.toggle("active", Number(button.dataset.freq) === freq);
     }
-    if (this.#moved !== undefined) return;
-    this.#slider.value = this.#stops.findIndex((stop) => stop >= freq);
-    this.#describe(freq);
+    if (this.#sliderTimer !== undefined) return;
+    this.#slider.value = this.#frequencies.findIndex((frequency) => frequency >= freq);
+    this.#describeSlider(freq);
   }
 
   #chosen() {
-    return this.#stops[Number(this.#slider.value)];
+    return this.#frequencies[Number(this.#slider.value)];
   }
 
-  #describe(freq) {
+  #describeSlider(freq) {
     this.#slider.setAttribute("aria-valuetext", `${freq} per second`);
   }
 }

@@ -1,78 +1,79 @@
-// Plays the story: up, into the second cluster, further up, and home.
+// Plays the story: a low rate, then higher rates that burst into the second cluster, then back.
 
-import { maxRate } from "./controls.js";
-import { element, say } from "./dom.js";
+import { element, showMessage } from "./dom.js";
+import { MAX_RATE } from "./settings.js";
 
-// Each act goes on until the results come from where they should, and for some seconds more, to see it.
+// An act lasts until the results come from the expected cluster, and some seconds more.
 const ACTS = [
-  { freq: 5, isThere: (burst) => burst === 0, words: "Five a second: once all of it is at home, primary has no trouble." },
-  { freq: 20, isThere: (burst) => burst >= 0.2, words: "Twenty a second: more than primary is meant for. Watch them spill into burst." },
-  { freq: 40, isThere: (burst) => burst >= 0.2, words: "Forty a second: burst takes that, too." },
-  { freq: 5, isThere: (burst) => burst === 0, words: "Five again. Once it has been quiet for long enough, the traffic comes home." },
+  { freq: 5, isReached: (burst) => burst === 0, text: "Five a second: primary carries all of it." },
+  { freq: 20, isReached: (burst) => burst >= 0.2, text: "Twenty a second: more than primary is meant to carry. Watch it burst." },
+  { freq: 40, isReached: (burst) => burst >= 0.2, text: "Forty a second: burst carries that, too." },
+  { freq: 5, isReached: (burst) => burst === 0, text: "Five again: after some quiet time, the traffic comes home." },
 ];
-// Without it there is no story.
-const LEAST_RATE = 20;
+// The highest rate that the story needs to burst.
+const MIN_MAX_RATE = 20;
 // Milliseconds.
-const TO_SEE_IT = 10_000;
-const LONGEST = 90_000;
-// Keys that only look around.
-const LOOKS = ["Alt", "ArrowDown", "ArrowUp", "Control", "End", "Home", "Meta", "PageDown", "PageUp", "Shift", "Tab"];
+const TIME_TO_SEE = 10_000;
+const MAX_ACT_TIME = 90_000;
+// Keys that only navigate do not stop the story.
+const NAVIGATION_KEYS = ["Alt", "ArrowDown", "ArrowUp", "Control", "End", "Home", "Meta", "PageDown", "PageUp", "Shift", "Tab"];
 
 export class Story {
-  #ask;
-  #acts = ACTS.filter(({ freq }) => freq <= maxRate());
+  #request;
+  #acts = ACTS.filter(({ freq }) => freq <= MAX_RATE);
   #act = -1;
-  // When its frequency was asked for, and first seen to be in force.
-  #asked;
-  #began;
-  #there;
-  #isSeen;
+  // When the act's frequency was requested, when it came into force, and since when the act is reached.
+  #requestedAt;
+  #inForceSince;
+  #reachedSince;
+  // Whether every act so far was reached in time.
+  #isComplete;
   #button = element("play");
 
-  /** Takes what asks for a frequency. */
-  constructor(ask) {
-    this.#ask = ask;
-    this.#button.hidden = maxRate() < LEAST_RATE;
-    // What presses the button ends in a click.
-    document.addEventListener("click", ({ target }) => (target === this.#button && !this.#isPlaying() ? this.#begin() : this.#stopBy("a click")));
+  /** `request` requests a frequency. */
+  constructor(request) {
+    this.#request = request;
+    this.#button.hidden = MAX_RATE < MIN_MAX_RATE;
+    // A key that presses the button causes a click, too.
+    document.addEventListener("click", ({ target }) => (target === this.#button && !this.#isPlaying() ? this.#begin() : this.#stopByVisitor("clicked")));
     document.addEventListener("keydown", ({ key, target }) => {
       const pressesButton = target === this.#button && ["Enter", " "].includes(key);
-      if (!pressesButton && !LOOKS.includes(key)) this.#stopBy("a key");
+      if (!pressesButton && !NAVIGATION_KEYS.includes(key)) this.#stopByVisitor("pressed a key");
     });
   }
 
-  /** Looks at a report, and at the share of the results that is burst's. */
-  look(stats, burstShare) {
+  /** Observes a report, and the share of burst in the recent results. */
+  observe(stats, burstShare) {
     if (!this.#isPlaying()) return;
-    const { freq, isThere } = this.#acts[this.#act];
+    const { freq, isReached } = this.#acts[this.#act];
     const now = Date.now();
-    if (stats.freq === freq) this.#began ??= now;
-    // A report may still be on its way from before.
-    else if (this.#began !== undefined) this.stop(stats.stopped ? `The story was stopped: ${stats.stopped}.` : "The story was stopped: somebody asked for another frequency.");
-    if (this.#began === undefined) {
-      if (now - this.#asked >= TO_SEE_IT) this.stop("The story was stopped: its frequency did not come into force.");
+    if (stats.freq === freq) this.#inForceSince ??= now;
+    // A report from before the act may still arrive, so another frequency counts only later.
+    else if (this.#inForceSince !== undefined) this.stop(`The story stopped: ${stats.stop_reason ?? "somebody requested another frequency"}.`);
+    if (this.#inForceSince === undefined) {
+      if (now - this.#requestedAt >= TIME_TO_SEE) this.stop("The story stopped: its frequency did not come into force.");
       return;
     }
-    if (burstShare === undefined || !isThere(burstShare)) this.#there = undefined;
-    else this.#there ??= now;
-    if (now - (this.#there ?? Infinity) >= TO_SEE_IT && now - this.#began >= TO_SEE_IT) this.#play(this.#act + 1);
-    else if (now - this.#began >= LONGEST) {
-      this.#isSeen = false;
+    if (burstShare === undefined || !isReached(burstShare)) this.#reachedSince = undefined;
+    else this.#reachedSince ??= now;
+    if (now - (this.#reachedSince ?? Infinity) >= TIME_TO_SEE && now - this.#inForceSince >= TIME_TO_SEE) this.#play(this.#act + 1);
+    else if (now - this.#inForceSince >= MAX_ACT_TIME) {
+      this.#isComplete = false;
       this.#play(this.#act + 1);
     }
   }
 
-  /** Ends it, if it plays; the frequency stays what it is. */
-  stop(why) {
+  /** Stops the story if it plays. The frequency stays in force. */
+  stop(text) {
     if (!this.#isPlaying()) return;
     this.#act = -1;
-    this.#began = undefined;
+    this.#inForceSince = undefined;
     this.#button.textContent = "Play the story";
-    say("act", why);
+    showMessage("act", text);
   }
 
-  #stopBy(what) {
-    this.stop(`The story was stopped by ${what}; its frequency goes on until somebody asks for another.`);
+  #stopByVisitor(action) {
+    this.stop(`The story stopped: you ${action}. Its frequency stays in force.`);
   }
 
   #isPlaying() {
@@ -80,22 +81,22 @@ export class Story {
   }
 
   #begin() {
-    this.#isSeen = true;
+    this.#isComplete = true;
     this.#play(0);
   }
 
   async #play(act) {
     if (act === this.#acts.length) {
-      this.stop(this.#isSeen ? "The end: it has burst, and it has come home." : "The end, but not all of it was to be seen: what does the watcher say?");
+      this.stop(this.#isComplete ? "The end: the traffic burst, and came home." : "The end, but the traffic did not always move. The watcher shows why.");
       return;
     }
     this.#act = act;
-    this.#asked = Date.now();
-    this.#began = undefined;
-    this.#there = undefined;
+    this.#requestedAt = Date.now();
+    this.#inForceSince = undefined;
+    this.#reachedSince = undefined;
     this.#button.textContent = "Stop the story";
-    say("act", `${act + 1} of ${this.#acts.length}. ${this.#acts[act].words}`);
-    const isAccepted = await this.#ask(this.#acts[act].freq);
-    if (this.#act === act && !isAccepted) this.stop("The story was stopped: its frequency was refused.");
+    showMessage("act", `${act + 1} of ${this.#acts.length}. ${this.#acts[act].text}`);
+    const isAccepted = await this.#request(this.#acts[act].freq);
+    if (this.#act === act && !isAccepted) this.stop("The story stopped: the frontend refused its frequency.");
   }
 }

@@ -1,48 +1,57 @@
-// The watcher's side of the story, in its own words.
+// The status of the watcher.
 
-import { element, say, show, showParts, speak, write } from "./dom.js";
+import { announce, element, show, showMessage, showShares, write } from "./dom.js";
 
 const MAX_DECISIONS = 5;
 const BADGES = { home: "primary", burst: "warning", split: "info", unknown: "secondary" };
 
-export function showWatcher(view) {
-  const isKnown = view.state === "known";
+export function showWatcher(update) {
+  const isKnown = update.state === "known";
   element("watcher-known").hidden = !isKnown;
-  if (isKnown) showStatus(view.status);
+  if (isKnown) showStatus(update.status);
   else {
-    const words = {
-      unasked: "It has not been asked yet.",
-      unset: "This frontend has not been told where the watcher is: WATCHER_URL.",
-      away: `The watcher does not answer: ${view.reason}`,
+    const texts = {
+      unasked: "The frontend has not asked the watcher yet.",
+      unset: "This frontend does not know the watcher: WATCHER_URL is not set.",
+      away: `No status from the watcher: ${update.reason}`,
       lost: "The connection is lost.",
     };
-    setBadge("unknown", false);
-    show("watcher-text", words[view.state]);
+    showBadge("unknown", false);
+    show("watcher-text", texts[update.state]);
   }
 }
 
-function setBadge(state, isHolding) {
+function showBadge(state, isHolding) {
   const badge = element("watcher-state");
   badge.className = `badge text-bg-${BADGES[state]}`;
   write(badge, isHolding ? `${state}, holding` : state);
-  // Not its words: they have figures that change each second.
-  speak("watcher", `The watcher: ${state}`);
+  // The watcher's text is not announced, because its numbers change each second.
+  announce("watcher", `The watcher: ${state}`);
 }
 
+/** Where the watcher sees the traffic. */
+const SOURCES = { prometheus: "in Prometheus", callers: "at the callers" };
+
 function showStatus(status) {
-  const { policy, thresholds, seen, weights } = status;
-  setBadge(status.state, status.holding);
-  show("watcher-text", status.dry_run ? `${status.text} (DRY_RUN: it only says so)` : status.text);
-  say("watcher-lacks", status.lacks.join("; "));
-  show("watcher-rate", seen.rate === null ? (seen.unknown === "empty" ? "no requests yet" : `no rate: ${seen.unknown ?? "not asked yet"}`) : `${seen.rate.toFixed(1)} /s`);
+  const { policy, thresholds, observed, weights } = status;
+  showBadge(status.state, status.is_holding);
+  show("watcher-text", status.dry_run ? `${status.text} (dry run: the watcher writes nothing)` : status.text);
+  showMessage("watcher-not-ready", status.not_ready_reasons.join("; "));
+  show("watcher-rate", rateText(observed));
+  show("watcher-source", SOURCES[observed.source] ?? "");
   show("watcher-rule", policy === "spill"
-    ? `primary carries ${thresholds.capacity} /s`
+    ? `capacity of primary ${thresholds.capacity} /s`
     : `burst above ${thresholds.burst_above} /s, home below ${thresholds.home_below} /s`);
-  showParts("weight", weights?.primary ?? 0, weights?.burst ?? 0);
+  showShares("weight", weights?.primary ?? 0, weights?.burst ?? 0);
   for (const cluster of ["primary", "burst"]) {
     element(`${cluster}-bar`).parentElement.style.width = element(`${cluster}-weight`).textContent.replace(/ |–/g, "") || "0";
   }
   showDecisions(status.decisions.slice(-MAX_DECISIONS).reverse());
+}
+
+function rateText({ rate, unknown }) {
+  if (rate !== null) return `${rate.toFixed(1)} /s`;
+  return unknown === "empty" ? "no requests yet" : `no rate: ${unknown ?? "not asked yet"}`;
 }
 
 function showDecisions(decisions) {

@@ -1,58 +1,52 @@
 //! The watcher's settings.
 
 mod parse;
+mod prometheus;
 mod query;
-mod rules;
+mod source;
 
 use std::time::Duration;
 
-use chassis::{
-    HttpUrl,
-    logs::LogSettings,
-    settings::{Settings, port},
-};
+use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Args, Parser};
+use value_parsers::{duration_between, port};
 
-use parse::{object_name, time};
-pub use query::{DEFAULT_CLUSTERS_QUERY, DEFAULT_QUERY, QuerySettings, SPILL_QUERY};
-pub use rules::{Fallback, GuardSettings, PolicyKind, SpillSettings, ThresholdSettings};
+use parse::{label_value, object_name};
+pub use prometheus::PrometheusSettings;
+pub use query::{DEFAULT_SERIES, QuerySettings};
+pub use source::{CallersUrl, SourceKind, SourceSettings};
 
 /// Moves traffic to the burst cluster when the request rate is high, and home when it is low
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "watcher",
     version,
-    // They log each failed call as an error of its own; we say once what happened.
+    // These libraries log each failed call as an error. The watcher logs a failure once itself.
     mut_arg("rust_log", |arg| arg.default_value("info,kube_client=off,rustls_platform_verifier=off"))
 )]
 pub struct Config {
-    /// `run` watches; `explain` looks once, says what it sees and would do, and writes nothing
+    /// `run` watches. `explain` observes once, prints what it sees and what it would do, and writes nothing
     #[arg(value_enum, default_value = "run")]
     pub command: Command,
 
-    /// Port to listen on, for probes, metrics and status; 0 is a free one
+    /// The port of the probes, the metrics and the status; 0 is any free port
     #[arg(long, env = "PORT", default_value_t = 8082, value_parser = port)]
     pub port: u16,
 
-    /// Where Prometheus is: http:// or https://, with or without a path
-    #[arg(
-        long,
-        env = "PROMETHEUS_URL",
-        hide_env_values = true,
-        default_value = "http://prometheus.istio-system:9090"
-    )]
-    pub prometheus_url: HttpUrl,
+    /// Where Prometheus is.
+    #[command(flatten)]
+    pub prometheus: PrometheusSettings,
 
-    /// The kubeconfig of primary, colon-separated if several; without it the current context, or in a
-    /// pod its own credentials
+    /// The kubeconfig of primary; several paths are separated by colons. Default: the current context, or
+    /// in a pod the credentials of its service account
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<String>,
 
-    /// Namespace of the VirtualService
+    /// The namespace of the VirtualService
     #[arg(long, env = "NAMESPACE", default_value = "default", value_parser = object_name)]
     pub namespace: String,
 
-    /// Name of the VirtualService whose weights are moved
+    /// The name of the VirtualService whose weights the watcher moves
     #[arg(
         long,
         env = "VIRTUAL_SERVICE",
@@ -61,52 +55,52 @@ pub struct Config {
     )]
     pub virtual_service: String,
 
-    /// What it asks, and what it makes of the answer.
+    /// The subset of the VirtualService that leads to primary
+    #[arg(long, env = "PRIMARY_SUBSET", default_value = "primary", value_parser = label_value)]
+    pub primary_subset: String,
+
+    /// The subset of the VirtualService that leads to burst
+    #[arg(long, env = "BURST_SUBSET", default_value = "burst", value_parser = label_value)]
+    pub burst_subset: String,
+
+    /// How it observes and decides.
     #[command(flatten)]
-    pub policy: PolicySettings,
+    pub watch: WatchSettings,
 
     /// How it logs.
     #[command(flatten)]
     pub logs: LogSettings,
 }
 
-/// What the program is to do.
+/// What the program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Command {
-    /// Watch until it is told to end.
+    /// It watches until it is stopped.
     Run,
-    /// Look once, and explain.
+    /// It observes once, and explains.
     Explain,
 }
 
-/// What the watcher asks, how often, and what it makes of the answer.
+/// How the watcher observes and decides.
 #[derive(Clone, Debug, Args)]
-pub struct PolicySettings {
-    /// The rule: threshold (all or nothing), or spill (only what primary cannot carry)
-    #[arg(long, env = "POLICY", default_value = "threshold", value_enum)]
-    pub policy: PolicyKind,
-
-    /// Time between two looks at the rate, 100ms to 1h
-    #[arg(long, env = "INTERVAL", default_value = "1s", value_parser = time("100ms", "1h"))]
+pub struct WatchSettings {
+    /// The time between two observations, 100ms to 1h
+    #[arg(long, env = "INTERVAL", default_value = "1s", value_parser = duration_between("100ms", "1h"))]
     pub interval: Duration,
+
+    /// Where it sees the traffic.
+    #[command(flatten)]
+    pub source: SourceSettings,
 
     /// What it asks Prometheus.
     #[command(flatten)]
     pub query: QuerySettings,
 
-    /// The codelab's rule.
+    /// What decides, and what guards it.
     #[command(flatten)]
-    pub threshold: ThresholdSettings,
+    pub policy: policy::Settings,
 
-    /// Spill.
-    #[command(flatten)]
-    pub spill: SpillSettings,
-
-    /// What guards both.
-    #[command(flatten)]
-    pub guards: GuardSettings,
-
-    /// Decide and log, but leave the weights alone
+    /// Decide and log, but do not write the weights: true or false
     #[arg(long, env = "DRY_RUN", default_value_t = false, num_args = 0..=1,
         require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub dry_run: bool,
@@ -121,44 +115,46 @@ impl Settings for Config {
         self.command == Command::Run
     }
 
-    fn check(&self) -> Result<(), String> {
-        self.policy.check()
+    fn validate(&self) -> Result<(), String> {
+        if self.primary_subset == self.burst_subset {
+            let name = &self.burst_subset;
+            return Err(format!(
+                "BURST_SUBSET: {name:?} is not accepted; accepted: another name than PRIMARY_SUBSET"
+            ));
+        }
+        self.prometheus.validate()?;
+        self.watch.validate()
     }
 }
 
-/// The longest that an answer is waited for, however long the interval.
+/// The longest wait for an answer, however long the interval is.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl PolicySettings {
-    /// How long any answer may take: less than the interval, so that a tick that waits in vain ends before the next.
+impl WatchSettings {
+    /// How long any answer may take: less than the interval, so that a tick without an answer ends
+    /// before the next tick.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.interval.mul_f64(0.9).min(MAX_TIMEOUT)
-    }
-
-    /// The rate above which traffic leaves primary, in requests per second.
-    #[must_use]
-    pub fn leaves_primary_above(&self) -> f64 {
-        match self.policy {
-            PolicyKind::Threshold => self.threshold.burst_above,
-            PolicyKind::Spill => self.spill.capacity,
-        }
     }
 
     /// Checks the settings against one another.
     ///
     /// # Errors
     /// A line that names the variables, their values and what is accepted.
-    pub fn check(&self) -> Result<(), String> {
-        self.threshold.check()?;
-        self.spill.check()?;
-        self.guards.check(self.query.clusters_window() + self.query.stale_after())
+    pub fn validate(&self) -> Result<(), String> {
+        self.query.validate()?;
+        if self.source.source == SourceKind::Callers {
+            self.source.selector(&self.query.series)?;
+        }
+        self.policy.validate()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use chassis::settings::from_arguments;
+    use policy::PolicyKind;
 
     use super::*;
 
@@ -171,7 +167,23 @@ mod tests {
     #[test]
     fn wrong_settings_name_their_variable_and_what_is_accepted() {
         check(&["--prometheus-url=prometheus:9090"], "PROMETHEUS_URL: its value");
-        check(&["--query= "], "QUERY: \" \"");
+        check(
+            &["--series=rate(a[1m])"],
+            "SERIES: \"rate(a[1m])\" is not accepted; accepted: a PromQL",
+        );
+        check(&["--burst-cluster=primary"], "BURST_CLUSTER: \"primary\" is not accepted");
+        check(&["--burst-subset=primary"], "BURST_SUBSET: \"primary\" is not accepted");
+        check(
+            &["--source=both"],
+            "SOURCE: \"both\" is not accepted; accepted: prometheus, callers",
+        );
+        check(&["--callers-url=https://a"], "CALLERS_URL: its value");
+        check(
+            &["--source=callers", "--callers-series=a{b=~\"(\"}"],
+            "CALLERS_SERIES: \"a{b=~\\\"(\\\"}\" is not accepted; accepted with SOURCE=callers",
+        );
+        check(&["--source=callers", "--series={a=\"b\"}"], "SERIES: ");
+        check(&["--clusters-query=a"], "CLUSTERS_QUERY: it is accepted only with QUERY");
         check(&["--interval=1ms"], "INTERVAL: \"1ms\" is not accepted; accepted: 100ms to 1h");
         check(&["--home-hold=2h"], "HOME_HOLD: \"2h\"");
         check(&["--burst-above=NaN"], "BURST_ABOVE: \"NaN\" is not accepted; accepted: a number");
@@ -181,6 +193,11 @@ mod tests {
         check(&["--virtual-service=Worker"], "VIRTUAL_SERVICE: \"Worker\"");
         check(&["--dry-run=perhaps"], "DRY_RUN: \"perhaps\"");
         check(&["--policy=both"], "POLICY: \"both\" is not accepted; accepted: threshold, spill");
+        check(
+            &["--prometheus-url=http://me:pw@p", "--prometheus-token-file=t"],
+            "a user in PROMETHEUS_URL, PROMETHEUS_TOKEN_FILE: both are given",
+        );
+        check(&["--prometheus-headers=nonsense"], "PROMETHEUS_HEADERS: its value is not accepted");
         check(&["--capacity=0"], "CAPACITY: \"0\" is not accepted; accepted: a number, 0.001 to");
         check(
             &["--spill-headroom=2"],
@@ -191,36 +208,37 @@ mod tests {
             "SPILL_PROBE: \"51\" is not accepted; accepted: a whole number, 0 to 50",
         );
         check(&["--spill-probe=20", "--spill-max=10"], "SPILL_PROBE: 20 is not accepted");
-        check(&["--spill-window=0s"], "SPILL_WINDOW: \"0s\" is not accepted; accepted: 1s to 1h");
+        check(
+            &["--spill-stabilization-window=0s"],
+            "SPILL_STABILIZATION_WINDOW: \"0s\" is not accepted; accepted: 1s to 10m",
+        );
         check(
             &["--fallback=away"],
             "FALLBACK: \"away\" is not accepted; accepted: hold, home, burst",
         );
-        check(&["--burst-errors=0"], "BURST_ERRORS: \"0\"");
-        check(&["--burst-rest=20s"], "BURST_REST: 20s is not accepted; accepted: the window of");
+        check(&["--unhealthy-ratio=0"], "UNHEALTHY_RATIO: \"0\"");
+        check(&["--ejection-time=0s"], "EJECTION_TIME: \"0s\" is not accepted");
         check(&["--writes-per-minute=0"], "WRITES_PER_MINUTE: \"0\"");
         check(&["watch"], "\"watch\" is not accepted; accepted: run, explain");
     }
 
     #[test]
     fn defaults_are_the_codelabs_rule() {
-        let policy = from_arguments::<Config>(&[]).unwrap().policy;
-        assert_eq!(policy.policy, PolicyKind::Threshold);
-        assert_eq!((policy.threshold.burst_above, policy.threshold.home_below), (15.0, 10.0));
-        assert_eq!(policy.interval, Duration::from_secs(1));
-        assert!(policy.query.query.contains("reporter=\"source\""));
-        assert_eq!(policy.query.window(), Duration::from_secs(30));
-        assert_eq!(policy.query.stale_after(), Duration::from_secs(15));
-        assert!(policy.timeout() < policy.interval && !policy.dry_run);
+        let watch = from_arguments::<Config>(&[]).unwrap().watch;
+        assert_eq!(watch.policy.policy, PolicyKind::Threshold);
+        let threshold = &watch.policy.threshold;
+        assert_eq!((threshold.burst_above, threshold.home_below), (15.0, 10.0));
+        assert_eq!(watch.interval, Duration::from_secs(1));
+        assert!(watch.query.series.contains("reporter=\"source\"") && !watch.query.has_query());
+        assert!(watch.timeout() < watch.interval && !watch.dry_run);
     }
 
     #[test]
-    fn spill_asks_over_a_shorter_time_unless_it_is_told_what_to_ask() {
+    fn a_query_averages_over_its_longest_range() {
         let window = |arguments: &[&str]| {
-            from_arguments::<Config>(arguments).unwrap().policy.query.window().as_secs()
+            from_arguments::<Config>(arguments).unwrap().watch.query.window().as_secs()
         };
-        assert_eq!(window(&["--policy=spill"]), 15);
-        assert_eq!(window(&["--policy=spill", "--query=sum(rate(a[1m]))"]), 60);
+        assert_eq!(window(&["--query=sum(rate(a[1m]))"]), 60);
         assert_eq!(window(&["--query=a"]), 30);
         assert_eq!(window(&["--query=rate(a[1m]) / rate(b[2m])", "--window=10s"]), 10);
     }

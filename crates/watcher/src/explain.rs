@@ -1,88 +1,169 @@
-//! `watcher explain`: one look, in sentences: what it sees, what it would do, why, and what would change its mind.
+//! `watcher explain`: observes once, and prints what the watcher sees, what it would do, and what
+//! would change that.
 
-use std::{fmt::Write as _, io::Write as _, time::Duration};
-
-use anyhow::Context as _;
-
-use crate::{
-    config::{Config, PolicyKind, PolicySettings},
-    decide::{Decider, InForce, Reading},
-    metrics::Results,
-    prometheus::{Finding, Look, Prometheus},
-    reason::Said,
-    virtual_service::{Observed, VirtualService},
-    watch::reading,
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// How far ahead it says what would come, if all went on as it is.
-const HORIZON: Duration = Duration::from_secs(15 * 60);
+use anyhow::Context as _;
+use policy::{Decider, Decision, HumanDuration, PolicyKind, RequestHistory, Requests, Route};
+use tokio::time::{Instant, sleep};
 
-/// Looks once, and prints what there is to say on standard output. Writes nothing else anywhere.
+use crate::{
+    callers::ObservedCallers,
+    config::{Config, SourceKind, WatchSettings},
+    metrics::Results,
+    prometheus::{Finding, Prometheus, Unknown},
+    source::{ObservedTraffic, Source},
+    status::CLUSTERS_WINDOW,
+    virtual_service::{ObservedRoute, VirtualService},
+};
+
+/// How often the callers are read.
+const READS_OF_CALLERS: u32 = 4;
+
+/// The longest time between two reads.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Observes once, and prints an explanation on standard output. It writes nothing else anywhere.
 ///
 /// # Errors
-/// When the settings name no API server, the object cannot be read, the rate is not known though there are series, or
-/// nobody reads the output.
+/// When the settings name no API server, when the object cannot be read, when the rate is unknown
+/// although there are series, or when nobody reads the output.
 pub async fn explain(config: &Config) -> anyhow::Result<()> {
-    let policy = &config.policy;
-    let (query, timeout) = (policy.query.clone(), policy.timeout());
-    let prometheus = Prometheus::new(&config.prometheus_url, query, timeout)?;
-    let virtual_service = VirtualService::new(config, Results::default()).await?;
-    let (look, observed, finding) =
-        tokio::join!(prometheus.look(), virtual_service.read(), prometheus.check());
-    let mut text = what_it_sees(config, &look, &finding);
-    match &observed {
+    let settings = &config.watch;
+    let (query, timeout) = (settings.query.clone(), settings.timeout());
+    let prometheus = Arc::new(Prometheus::new(&config.prometheus, query, timeout)?);
+    let virtual_service = VirtualService::new(config, Results::default())?;
+    virtual_service.ready().await;
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut decider = Decider::new(settings.policy.clone(), settings.query.stale_after, start);
+    let mut source = Source::new(settings, Arc::clone(&prometheus))?;
+    let ((now, traffic), route, finding, write_check) = tokio::join!(
+        observe_traffic(settings, &mut source, &mut decider, start),
+        virtual_service.observe(),
+        prometheus.check(),
+        virtual_service.check_write(),
+    );
+    let finding = traffic.callers.as_ref().map_or(finding, ObservedCallers::finding);
+    let estimate = decider.requests().estimate(now);
+    let mut text = describe_traffic(config, &traffic, decider.requests(), now, &finding);
+    match &route {
         Ok(observed) => {
-            text += &what_is_in_force(config, observed);
-            let seen =
-                InForce { weights: observed.weights, orders: observed.orders, changed_by: None };
-            text += &what_it_would_do(policy, &reading(&look), &seen);
-            text += &what_would_change_its_mind(policy, &seen);
+            text += &describe_route(config, observed);
+            if let Err(error) = &write_check {
+                let _ = writeln!(text, "  The watcher could not write the weights: {error}.");
+            }
+            let ObservedRoute { weights, overrides, .. } = *observed;
+            let route = Route { weights, overrides, changed_by: None };
+            decider.restore(now, &observed.ejections());
+            text += &describe_decision(settings, &decider.decide(now, &route));
+            text += &describe_conditions(settings, &route);
         }
         Err(error) => {
-            let _ =
-                writeln!(text, "The VirtualService cannot be read: {error}. So it does nothing.");
+            let _ = writeln!(
+                text,
+                "The watcher cannot read the VirtualService: {error}. So it does nothing."
+            );
         }
     }
     std::io::stdout().write_all(text.as_bytes()).context("printing the explanation")?;
-    // Before the first request nothing is known, and nothing is wrong.
-    let is_blind = look.rate.as_ref().is_err_and(|unknown| unknown.kind() != "empty");
-    anyhow::ensure!(observed.is_ok(), "the VirtualService cannot be read");
-    anyhow::ensure!(!is_blind, "the rate is not known");
+    anyhow::ensure!(route.is_ok(), "the watcher cannot read the VirtualService");
+    // Before the first request the rate is unknown, and nothing is wrong.
+    let is_blind = estimate.is_err_and(|kind| !["empty", "too_young"].contains(&kind));
+    anyhow::ensure!(!is_blind, "the rate is unknown");
     Ok(())
 }
 
-// Writing to a String does not fail.
-
-fn what_it_sees(config: &Config, look: &Look, finding: &Finding) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "What it sees\n  Prometheus at {}: ", config.prometheus_url);
-    let _ = match &look.rate {
-        Ok(rate) => write!(text, "{rate:.1} requests per second"),
-        Err(unknown) => write!(text, "the rate is not known: {unknown}"),
+/// Observes the traffic, until the rate is known or should be. Callers show a rate only between two reads.
+async fn observe_traffic(
+    settings: &WatchSettings,
+    source: &mut Source,
+    decider: &mut Decider,
+    start: Duration,
+) -> (Duration, ObservedTraffic) {
+    let clock = Instant::now();
+    let rounds = match settings.source.source {
+        SourceKind::Prometheus => 1,
+        SourceKind::Callers => READS_OF_CALLERS,
     };
-    if let Some(age) = look.age {
-        let _ = write!(text, "; the newest sample is {} old", Said(age));
+    let mut round = 1;
+    loop {
+        let now = start + clock.elapsed();
+        let mut traffic = source.observe(now).await;
+        let is_last = rounds <= round;
+        if is_last && matches!(traffic.observation, Err(Unknown::NoCaller(_))) {
+            // A running watcher asks Prometheus after a while.
+            let callers = traffic.callers;
+            traffic = ObservedTraffic { callers, ..source.ask_prometheus().await };
+            decider.change_source();
+        }
+        decider.observe_callers(&traffic.caller_states());
+        decider.observe(now, &traffic.for_policy());
+        if is_last {
+            return (now, traffic);
+        }
+        round += 1;
+        sleep(settings.interval.min(MAX_PAUSE)).await;
     }
-    text += ".\n";
-    let _ = match &look.clusters {
-        None => writeln!(text, "  Whether burst fails is not asked: CLUSTERS_QUERY is empty."),
-        Some(Err(unknown)) => writeln!(text, "  Whether burst fails is not known: {unknown}."),
-        Some(Ok(clusters)) => {
-            let [primary, burst, elsewhere] = clusters.rates();
-            let [primary_failing, burst_failing, elsewhere_failing] =
-                [clusters.primary, clusters.burst, clusters.elsewhere].map(|flow| flow.failing);
-            writeln!(
-                text,
-                "  To primary {primary:.1}/s, of which {primary_failing:.1}/s fail; to burst {burst:.1}/s, of which {burst_failing:.1}/s fail; to no known cluster {elsewhere:.1}/s, of which {elsewhere_failing:.1}/s fail."
-            )
+}
+
+// Writing to a String does not fail, so the results of write! are ignored below.
+
+fn describe_traffic(
+    config: &Config,
+    traffic: &ObservedTraffic,
+    requests: &RequestHistory,
+    now: Duration,
+    finding: &Finding,
+) -> String {
+    let mut text = String::new();
+    let _ = match traffic.source {
+        SourceKind::Prometheus => {
+            write!(text, "What it sees\n  Prometheus at {}: ", config.prometheus.prometheus_url)
+        }
+        SourceKind::Callers => {
+            write!(text, "What it sees\n  The callers at {}: ", config.watch.source.callers_url)
         }
     };
+    let _ = match (requests.estimate(now), &traffic.observation) {
+        (Ok(estimate), _) => write!(text, "{estimate}"),
+        (Err(_), Err(unknown)) => write!(text, "the rate is unknown: {unknown}"),
+        (Err(kind), _) => write!(text, "the rate is unknown ({kind})"),
+    };
+    if let (Some(lag), Some(scrape)) = (requests.lag(), requests.scrape_interval()) {
+        let _ = write!(
+            text,
+            "; a sample every {}, the newest {} old",
+            HumanDuration(scrape),
+            HumanDuration(lag)
+        );
+    }
+    text += ".\n";
+    if let Some(unknown) = &traffic.unknown_clusters {
+        let _ = writeln!(text, "  The watcher cannot see whether a cluster fails: {unknown}.");
+    }
+    if let Some(clusters) = requests.recent(CLUSTERS_WINDOW) {
+        let describe = |name: &str, requests: Requests| {
+            format!("{:.1}/s to {name} ({:.1}/s fail)", requests.total, requests.failed)
+        };
+        let _ = writeln!(
+            text,
+            "  {}, {}, {}.",
+            describe("primary", clusters.primary),
+            describe("burst", clusters.burst),
+            describe("no known cluster", clusters.unattributed)
+        );
+    }
     let _ = writeln!(text, "  {finding}.");
     text
 }
 
-fn what_is_in_force(config: &Config, observed: &Observed) -> String {
-    let Observed { weights, orders, wrong_orders, manager, .. } = observed;
+fn describe_route(config: &Config, route: &ObservedRoute) -> String {
+    let ObservedRoute { weights, overrides, invalid_overrides, manager, .. } = route;
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -90,98 +171,72 @@ fn what_is_in_force(config: &Config, observed: &Observed) -> String {
         config.virtual_service, config.namespace
     );
     if let Some(manager) = manager {
-        let _ = writeln!(text, "  {manager} has written the weights last.");
+        let _ = writeln!(text, "  {manager} wrote the weights last.");
     }
-    for (is_there, order) in [
-        (orders.pause, "istiowatcher/pause: nothing is written".to_owned()),
-        (orders.hold_home, "istiowatcher/hold-home: traffic does not come home".to_owned()),
-        (
-            orders.force.is_some(),
-            format!("istiowatcher/force: all to {}", orders.force.map_or("", |to| to.name())),
-        ),
-    ] {
-        if is_there {
-            let _ = writeln!(text, "  Annotation {order}.");
-        }
+    if overrides.pause {
+        text += "  Annotation istiowatcher/pause: the watcher writes nothing.\n";
     }
-    if let Some(wrong) = wrong_orders {
-        let _ = writeln!(text, "  {wrong}; until then it holds what it is about.");
+    if overrides.hold_home {
+        text += "  Annotation istiowatcher/hold-home: traffic does not come home.\n";
+    }
+    if let Some(to) = overrides.force {
+        let _ = writeln!(text, "  Annotation istiowatcher/force: all traffic goes to {to}.");
+    }
+    if let Some(invalid) = invalid_overrides {
+        let _ = writeln!(text, "  {invalid}. Until it is corrected, it holds what it concerns.");
     }
     text
 }
 
-/// What a watcher would do that has seen the same for as long as it takes.
-fn what_it_would_do(policy: &PolicySettings, reading: &Reading, seen: &InForce) -> String {
-    let mut text = String::from("What it would do\n");
-    let mut decider = Decider::new(policy.clone(), Duration::ZERO);
-    let mut now = Duration::ZERO;
-    let mut last = "";
-    while now <= HORIZON.max(policy.interval * 2) {
-        decider.note(now, reading);
-        let decision = decider.decide(now, seen);
-        if last != decision.reason.name() {
-            last = decision.reason.name();
-            let _ = match now {
-                Duration::ZERO => write!(text, "  Now: {}", decision.reason),
-                _ => write!(text, "  After {} like this: {}", Said(now), decision.reason),
-            };
-            let _ = match decision.is_write {
-                true if policy.dry_run => writeln!(text, ". It would write {}.", decision.weights),
-                true => writeln!(text, ". It writes {}.", decision.weights),
-                false => writeln!(text, "."),
-            };
-        }
-        if decision.is_write {
-            return text;
-        }
-        now += policy.interval.max(Duration::from_secs(1));
-    }
-    let _ = writeln!(text, "  If all goes on like this, it writes nothing for {}.", Said(HORIZON));
-    text
+fn describe_decision(settings: &WatchSettings, decision: &Decision) -> String {
+    let Decision { weights, is_write, reason } = decision;
+    let action = match (is_write, settings.dry_run) {
+        (true, true) => format!(" It would write {weights}."),
+        (true, false) => format!(" It writes {weights}."),
+        (false, _) => String::new(),
+    };
+    format!("What it would do\n  Now: {reason}.{action}\n")
 }
 
-fn what_would_change_its_mind(policy: &PolicySettings, seen: &InForce) -> String {
-    let mut text = String::from("What would change its mind\n");
-    if seen.orders.pause || seen.orders.force.is_some() {
-        text += "  Nothing but the annotation: take it away with kubectl annotate.\n";
+/// Describes under which conditions the watcher would decide otherwise.
+fn describe_conditions(settings: &WatchSettings, route: &Route) -> String {
+    let mut text = String::from("What would change that\n");
+    if route.overrides.pause || route.overrides.force.is_some() {
+        text += "  Only the annotation: remove it with kubectl annotate.\n";
         return text;
     }
-    let threshold = &policy.threshold;
-    let spill = &policy.spill;
+    let policy = &settings.policy;
+    let (threshold, spill, guards) = (&policy.threshold, &policy.spill, &policy.guards);
     let _ = match policy.policy {
         PolicyKind::Threshold => writeln!(
             text,
-            "  More than {}/s (BURST_ABOVE): all to burst. Less than {}/s (HOME_BELOW) for {} (HOME_HOLD): all home.",
+            "  More than {}/s (BURST_ABOVE), proven by enough requests: all traffic goes to burst. Less than {}/s (HOME_BELOW), proven for {} (HOME_HOLD): all traffic comes home.",
             threshold.burst_above,
             threshold.home_below,
-            Said(threshold.home_hold)
+            HumanDuration(threshold.home_hold)
         ),
-        PolicyKind::Spill => {
-            writeln!(
-                text,
-                "  More than {}/s for primary, which gets {:.0} % now (CAPACITY): more to burst. A need of {} percent less for {} (SPILL_WINDOW): fewer.",
-                spill.capacity,
-                (1.0 - seen.weights.burst_share()) * 100.0,
-                spill.spill_dead_band,
-                Said(spill.spill_window)
-            )
-        }
+        PolicyKind::Spill => writeln!(
+            text,
+            "  More than {}/s to primary (CAPACITY), which receives {:.0} % of the traffic now: more goes to burst. {} percent less than burst receives now (SPILL_TOLERANCE), for {} (SPILL_STABILIZATION_WINDOW): less goes to burst.",
+            spill.capacity,
+            (1.0 - route.weights.burst_share()) * 100.0,
+            spill.spill_tolerance,
+            HumanDuration(spill.spill_stabilization_window)
+        ),
     };
-    let guards = &policy.guards;
     let _ = writeln!(
         text,
-        "  {:.0} % of burst's requests failing (BURST_ERRORS): all home for {} (BURST_REST). An unknown rate: nothing for {} (FALLBACK_AFTER), then FALLBACK.",
-        guards.burst_errors * 100.0,
-        Said(guards.burst_rest),
-        Said(guards.fallback_after)
+        "  More than {:.0} % of burst's requests fail (UNHEALTHY_RATIO), proven by enough of them: all traffic comes home for {} (EJECTION_TIME). The rate is unknown for {} (FALLBACK_AFTER): FALLBACK applies.",
+        guards.unhealthy_ratio * 100.0,
+        HumanDuration(guards.ejection_time),
+        HumanDuration(guards.fallback_after)
     );
-    text += match guards.failover {
-        true => {
-            "  As many of primary's requests failing: all to burst for as long, which is FAILOVER.\n"
-        }
-        false => "  Not primary's requests failing: FAILOVER is false.\n",
-    };
-    text += "A watcher that is running also knows what went before: GET /status says what it has decided, and why.\n";
+    if guards.failover {
+        text += "  The same share of primary's requests fails: all traffic goes to burst for the same time, because FAILOVER is true.\n";
+    } else {
+        text += "  Failures of primary change nothing, because FAILOVER is false.\n";
+    }
+    text += "A running watcher also knows the past: GET /status shows its last decisions and their reasons.\n";
     text
 }
 
@@ -189,49 +244,20 @@ fn what_would_change_its_mind(policy: &PolicySettings, seen: &InForce) -> String
 mod tests {
     use chassis::settings::from_arguments;
     use contract::Cluster;
+    use policy::{Overrides, Weights};
 
     use super::*;
-    use crate::{decide::Orders, weights::Weights};
-
-    fn would_do(rate: Result<f64, &'static str>, in_force: Weights, orders: Orders) -> String {
-        let config = from_arguments::<Config>(&[]).unwrap();
-        let seen = InForce { weights: in_force, orders, changed_by: None };
-        what_it_would_do(&config.policy, &Reading { rate, clusters: None }, &seen)
-    }
 
     #[test]
-    fn says_what_comes_if_all_goes_on() {
-        let (home, burst) = (Weights::all_to(Cluster::Primary), Weights::all_to(Cluster::Burst));
-        let text = would_do(Ok(20.0), home, Orders::default());
-        assert!(
-            text.contains(
-                "Now: all to burst: 20.0/s is above 15/s. It writes primary 0, burst 100."
-            ),
-            "{text}"
-        );
-        let text = would_do(Ok(5.0), burst, Orders::default());
-        assert!(
-            text.contains("Now: holding: 5.0/s is below 10/s, but must be for another 10 s"),
-            "{text}"
-        );
-        assert!(text.contains("After 30 s like this: all home: 5.0/s"), "{text}");
-        let text = would_do(Err("timeout"), burst, Orders::default());
-        assert!(text.contains("Now: holding: the rate has not been known"), "{text}");
-        assert!(text.contains("writes nothing for 900 s"), "{text}");
-        let pause = Orders { pause: true, ..Orders::default() };
-        assert!(would_do(Ok(20.0), home, pause).contains("istiowatcher/pause"));
-    }
-
-    #[test]
-    fn says_whether_a_primary_that_fails_would_change_its_mind() {
+    fn explains_whether_failures_of_primary_matter() {
         let weights = Weights::all_to(Cluster::Primary);
-        let seen = InForce { weights, orders: Orders::default(), changed_by: None };
+        let route = Route { weights, overrides: Overrides::default(), changed_by: None };
         for (arguments, expected) in [
-            (&[][..], "Not primary's requests failing: FAILOVER is false."),
-            (&["--failover"], "As many of primary's requests failing: all to burst"),
+            (&[][..], "Failures of primary change nothing, because FAILOVER is false."),
+            (&["--failover"], "The same share of primary's requests fails: all traffic goes to"),
         ] {
             let config = from_arguments::<Config>(arguments).unwrap();
-            let text = what_would_change_its_mind(&config.policy, &seen);
+            let text = describe_conditions(&config.watch, &route);
             assert!(text.contains(expected), "{text}");
         }
     }

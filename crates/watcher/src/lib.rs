@@ -1,20 +1,27 @@
-//! The watcher: keeps the mesh's weights in step with the load.
+//! The watcher: moves the weights of the mesh with the load.
 //!
-//! Once a second it asks [`prometheus`] for the request rate and reads the weights in force from the
-//! [`virtual_service`]; [`decide`] says where the traffic should go, and why; [`watch`] writes that down
-//! if it differs, and [`journal`] tells of it.
+//! Once an interval, the [`control_loop`] observes the traffic through its [`source`] and the route
+//! through the [`virtual_service`], lets a [`policy::Decider`] decide, and writes the weights if
+//! they change. The [`recorder`] records all of it.
 
+mod api_server;
+mod callers;
+mod change_detector;
 mod config;
-pub mod decide;
+mod control_loop;
+mod dependencies;
+mod ejections;
 mod explain;
-mod journal;
+mod labels;
 mod metrics;
 mod prometheus;
 mod promql;
-pub mod reason;
+mod proxy;
+mod recorder;
+mod source;
+mod status;
 mod virtual_service;
-mod watch;
-pub mod weights;
+mod writer;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -23,79 +30,114 @@ use chassis::{
     Shutdown,
     probes::{self, Readiness},
 };
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 pub use config::{
-    Command, Config, DEFAULT_CLUSTERS_QUERY, DEFAULT_QUERY, Fallback, GuardSettings, PolicyKind,
-    PolicySettings, QuerySettings, SPILL_QUERY, SpillSettings, ThresholdSettings,
+    CallersUrl, Command, Config, DEFAULT_SERIES, PrometheusSettings, QuerySettings, SourceKind,
+    SourceSettings, WatchSettings,
 };
-use decide::Decider;
+use control_loop::ControlLoop;
+use dependencies::Dependencies;
 pub use explain::explain;
-use journal::{Journal, Status};
 use metrics::Metrics;
 use prometheus::Prometheus;
+use recorder::Recorder;
+use source::Source;
+use status::Status;
 use virtual_service::VirtualService;
 
-/// Time between two checks of the query.
+/// How long the first tick waits for the credentials of the API server.
+const FIRST_TICK_WITHIN: Duration = Duration::from_secs(1);
+
+/// The time between two checks of the query, and of the right to write.
 const CHECK_EVERY: Duration = Duration::from_secs(3600);
 
-/// The same while there is nothing to be checked yet.
+/// The time between two checks before the first traffic, and while the watcher may not write.
 const CHECK_SOON: Duration = Duration::from_secs(30);
 
 /// Watches until the shutdown.
 ///
 /// # Errors
-/// When the settings name no API server. One that is away is no error: it is waited for.
+/// When the settings name no API server. If the API server does not answer, the watcher waits.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let policy = &config.policy;
+    let settings = &config.watch;
     let mut registry = probes::registry("watcher", env!("CARGO_PKG_VERSION"));
-    let metrics = Arc::new(Metrics::new(&mut registry, policy.leaves_primary_above()));
+    let capacity = settings.policy.leaves_primary_above();
+    let metrics = Arc::new(Metrics::new(&mut registry, capacity));
     let readiness = Readiness::new(shutdown.clone());
-    let status = Status::new(policy);
-    let asked = status.clone();
+    let status = Status::new(settings);
+    let recorder = || Recorder::new(Arc::clone(&metrics), status.clone());
+
+    let query = settings.query.clone();
+    let prometheus = Prometheus::new(&config.prometheus, query, settings.timeout())?;
+    let prometheus = Arc::new(prometheus);
+    let virtual_service = Arc::new(VirtualService::new(&config, metrics.events.clone())?);
+    let control_loop = ControlLoop::new(
+        settings,
+        Source::new(settings, Arc::clone(&prometheus))?,
+        Arc::clone(&virtual_service),
+        recorder(),
+        Dependencies::new(&readiness),
+    );
+    let shared_status = status.clone();
     let router = Router::new()
         .route("/", get(async || "ok"))
-        .route("/status", get(async move || Json(asked.get())))
-        .merge(probes::router(readiness.clone(), Arc::new(registry)));
-
-    let (query, timeout) = (policy.query.clone(), policy.timeout());
-    let prometheus = Arc::new(Prometheus::new(&config.prometheus_url, query, timeout)?);
-    let journal = || Journal::new(Arc::clone(&metrics), status.clone());
-    let watch = watch::Watch {
-        prometheus: Arc::clone(&prometheus),
-        virtual_service: VirtualService::new(&config, metrics.events.clone()).await?,
-        decider: Decider::new(policy.clone(), Duration::ZERO),
-        dry_run: policy.dry_run,
-        metrics: Arc::clone(&metrics),
-        journal: journal(),
-        rate_known: readiness.register("request rate"),
-        has_known_rate: false,
-        weights_read: readiness.register("reading the VirtualService"),
-        weights_written: readiness.register("writing the VirtualService"),
-        orders_understood: readiness.register("annotations of the VirtualService"),
-        expected: None,
-        attempted: None,
-        last_turn: Duration::ZERO,
-    };
+        .route("/status", get(async move || Json(shared_status.get())))
+        .merge(probes::router(readiness, Arc::new(registry)));
     tracing::info!(address = %listener.local_addr()?, "watcher is listening");
+    // Usually the credentials are there at once, and then the first tick finds them.
+    let credentials = Arc::clone(&virtual_service);
+    let watch = async move {
+        let _ = timeout(FIRST_TICK_WITHIN, credentials.ready()).await;
+        control_loop.run(settings.interval).await
+    };
     tokio::select! {
         () = chassis::server::serve(listener, router, shutdown) => Ok(()),
-        never = watch.run(policy.interval) => match never {},
-        never = check(&prometheus, journal()) => match never {},
+        never = Box::pin(watch) => match never {},
+        never = check_query(settings, &prometheus, recorder()) => match never {},
+        never = check_write(&virtual_service, recorder()) => match never {},
     }
 }
 
-/// Checks the query for ever.
-async fn check(prometheus: &Prometheus, journal: Journal) -> Infallible {
+/// Checks `SERIES` or `QUERY` for ever. What the callers themselves show, each tick checks.
+async fn check_query(
+    settings: &WatchSettings,
+    prometheus: &Prometheus,
+    recorder: Recorder,
+) -> Infallible {
+    if settings.source.source == SourceKind::Callers {
+        return std::future::pending().await;
+    }
     loop {
         let finding = prometheus.check().await;
-        journal.checked(&finding);
+        recorder.record_query_check(&finding);
         sleep(if finding.is_preliminary() { CHECK_SOON } else { CHECK_EVERY }).await;
     }
 }
 
-/// The innermost error: it says what happened, and those around it that an error happened.
-fn what_happened(error: &dyn std::error::Error) -> String {
+/// Tries a write for ever, as a dry run of the API server: an operator learns before the first burst that
+/// the watcher could not write.
+async fn check_write(virtual_service: &VirtualService, recorder: Recorder) -> Infallible {
+    virtual_service.ready().await;
+    loop {
+        let result = virtual_service.check_write().await;
+        recorder.record_write_check(&result);
+        sleep(if result.is_ok() { CHECK_EVERY } else { CHECK_SOON }).await;
+    }
+}
+
+/// A client that waits no longer than `timeout` for an answer, and follows no redirect.
+fn http_client(timeout: Duration) -> reqwest::ClientBuilder {
+    // It fails only if a provider is already installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none())
+}
+
+/// Returns the innermost error, which says what happened.
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -1,10 +1,17 @@
-//! What the watcher counts.
+//! The watcher's metrics.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+mod callers;
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
+use contract::{Cluster, TrafficState};
+use policy::{Decision, RequestHistory, Weights};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -16,41 +23,55 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// A number that may be fractional.
+use crate::{
+    config::SourceKind,
+    source::ObservedTraffic,
+    status::{CLUSTERS_WINDOW, traffic_state},
+};
+use callers::CallerMetrics;
+
+/// A gauge with a fraction.
 pub(crate) type Number = Gauge<f64, AtomicU64>;
 
-/// How often something has ended how.
+/// Counts by result.
 pub(crate) type Results = Family<ResultLabels, Counter>;
 
-/// How many field managers have a series of their own; the others share `other`.
+/// The number of field managers with a series of their own. All others share the series `other`.
 const MAX_MANAGERS: usize = 16;
 
 /// The watcher's metrics; their help texts are in [`Metrics::new`].
 #[derive(Default)]
 pub(crate) struct Metrics {
-    pub(crate) demand: Number,
-    pub(crate) cluster_rate: Family<ClusterLabels, Number>,
-    pub(crate) primary_failing: Number,
-    pub(crate) burst_failing: Number,
-    pub(crate) sample_age: Number,
-    pub(crate) weight: Family<ClusterLabels, Number>,
-    pub(crate) desired_weight: Family<ClusterLabels, Gauge>,
-    pub(crate) mode: Family<ModeLabels, Gauge>,
-    pub(crate) queries: Results,
-    pub(crate) cluster_queries: Results,
+    demand: Number,
+    cluster_rate: Family<ClusterLabels, Number>,
+    failure_ratio: Family<ClusterLabels, Number>,
+    demand_deviation: Number,
+    sample_age: Number,
+    sample_lag: Number,
+    scrape_interval: Number,
+    movable_share: Number,
+    weight: Family<ClusterLabels, Number>,
+    desired_weight: Family<ClusterLabels, Gauge>,
+    mode: Family<ModeLabels, Gauge>,
+    queries: Results,
+    cluster_queries: Results,
     pub(crate) query_checks: Results,
+    pub(crate) write_checks: Results,
     pub(crate) observations: Results,
     pub(crate) writes: Results,
     pub(crate) events: Results,
-    pub(crate) decisions: Family<ReasonLabels, Counter>,
-    pub(crate) hold_seconds: Family<ReasonLabels, Counter<f64, AtomicU64>>,
-    pub(crate) reversals: Counter,
+    decisions: Family<ReasonLabels, Counter>,
+    hold_seconds: Family<ReasonLabels, Counter<f64, AtomicU64>>,
+    reversals: Counter,
+    callers: CallerMetrics,
+    /// Whether the last write sent more to burst; `None` before the first.
+    was_rise: Mutex<Option<bool>>,
     pub(crate) tick_seconds: TickSeconds,
     drift: Family<ManagerLabels, Counter>,
     managers: Mutex<Vec<String>>,
 }
 
-/// A histogram with its buckets.
+/// A histogram of the duration of ticks, with its buckets.
 pub(crate) struct TickSeconds(pub(crate) Histogram);
 
 impl Default for TickSeconds {
@@ -59,65 +80,68 @@ impl Default for TickSeconds {
     }
 }
 
-/// A cluster, by its name.
+/// The name of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ClusterLabels {
-    pub(crate) cluster: &'static str,
+struct ClusterLabels {
+    cluster: &'static str,
 }
 
-/// How something ended: `ok`, or the kind of failure.
+/// A result: `ok`, or the kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ResultLabels {
-    pub(crate) result: &'static str,
+    result: &'static str,
 }
 
-/// Where the traffic goes.
+/// A [`TrafficState`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ModeLabels {
-    pub(crate) mode: &'static str,
+struct ModeLabels {
+    mode: &'static str,
 }
 
-/// Why.
+/// The name of a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ReasonLabels {
-    pub(crate) reason: &'static str,
+struct ReasonLabels {
+    reason: &'static str,
 }
 
-/// Who.
+/// The name of a field manager.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ManagerLabels {
     manager: String,
 }
 
 impl Metrics {
-    /// `capacity` is the rate at which traffic leaves primary.
+    /// Registers the metrics. Traffic leaves primary above the rate `capacity`.
     pub(crate) fn new(registry: &mut Registry, capacity: f64) -> Self {
         let metrics = Self::default();
-        let Self {
-            demand, cluster_rate, primary_failing, burst_failing, sample_age, weight, ..
-        } = &metrics;
+        let capacity_rps = Number::default();
+        capacity_rps.set(capacity);
         let mut gauge = |name, help, metric: &Number| registry.register(name, help, metric.clone());
-        gauge(
-            "demand_rps",
-            "The request rate, in requests per second; NaN if it is not known",
-            demand,
-        );
-        gauge("sample_age_seconds", "How old the newest sample is", sample_age);
-        gauge(
-            "primary_failing_ratio",
-            "The share of primary's requests that fail",
-            primary_failing,
-        );
-        gauge("burst_failing_ratio", "The share of burst's requests that fail", burst_failing);
-        let carried = Number::default();
-        carried.set(capacity);
-        gauge("capacity_rps", "The rate above which traffic leaves primary", &carried);
-        registry.register("cluster_rps", "The request rate, by cluster", cluster_rate.clone());
-        registry.register("weight", "The weight in force, by cluster", weight.clone());
-        let desired = metrics.desired_weight.clone();
-        registry.register("desired_weight", "The weight that should be, by cluster", desired);
-        registry.register("mode", "Where the traffic goes: 1 there", metrics.mode.clone());
+        let demand = "The request rate, in requests per second; NaN if it is unknown";
+        gauge("demand_rps", demand, &metrics.demand);
+        let deviation =
+            "One standard deviation of the request rate, by the number of requests behind it";
+        gauge("demand_deviation_rps", deviation, &metrics.demand_deviation);
+        gauge("sample_age_seconds", "The time since the last new sample", &metrics.sample_age);
+        let lag = "How old the newest sample was when it arrived";
+        gauge("sample_lag_seconds", lag, &metrics.sample_lag);
+        gauge("scrape_interval_seconds", "The distance of the samples", &metrics.scrape_interval);
+        let movable = "The share of the requests that the weights divide, 0.5 to 1";
+        gauge("movable_share", movable, &metrics.movable_share);
+        gauge("capacity_rps", "The rate above which traffic leaves primary", &capacity_rps);
+        let mut by_cluster = |name, help, metric: &Family<ClusterLabels, Number>| {
+            registry.register(name, help, metric.clone());
+        };
+        by_cluster("cluster_rps", "The request rate, by cluster", &metrics.cluster_rate);
+        let failure_ratio = "The share of a cluster's requests that fail, 0 to 1";
+        by_cluster("failure_ratio", failure_ratio, &metrics.failure_ratio);
+        by_cluster("weight", "The weight in force, by cluster", &metrics.weight);
+        let desired_weight = metrics.desired_weight.clone();
+        registry.register("desired_weight", "The desired weight, by cluster", desired_weight);
+        let mode = "Where the traffic goes: 1 for the present mode";
+        registry.register("mode", mode, metrics.mode.clone());
         metrics.register_counters(registry);
+        metrics.callers.register(registry);
         metrics
     }
 
@@ -125,29 +149,103 @@ impl Metrics {
         let mut results = |name, help, metric: &Results| {
             registry.register(name, help, metric.clone());
         };
-        results("query", "Answers of Prometheus to QUERY, by result", &self.queries);
+        results("queries", "Answers of Prometheus, by result", &self.queries);
         let clusters = "Answers of Prometheus to CLUSTERS_QUERY, by result";
-        results("clusters_query", clusters, &self.cluster_queries);
-        results("query_check", "Checks of QUERY itself, by result", &self.query_checks);
+        results("clusters_queries", clusters, &self.cluster_queries);
+        results("query_checks", "Checks of SERIES or QUERY, by result", &self.query_checks);
+        let write_checks = "Tries of a write as a dry run of the API server, by result";
+        results("write_checks", write_checks, &self.write_checks);
         let observations = "Reads of the VirtualService, by result";
         results("observations", observations, &self.observations);
         results("writes", "Writes of weights, by result", &self.writes);
         results("events", "Kubernetes Events, by result", &self.events);
-        let reasons = "Ticks, by the reason of their decision";
-        registry.register("decisions", reasons, self.decisions.clone());
-        let held = "Time in which weights were held, by reason";
-        registry.register("hold_seconds", held, self.hold_seconds.clone());
-        let reversals = "Writes that moved traffic the other way than the write before";
+        let decisions = "Decisions, by reason";
+        registry.register("decisions", decisions, self.decisions.clone());
+        let hold_seconds = "The time in which the watcher held the weights, by reason";
+        registry.register("hold_seconds", hold_seconds, self.hold_seconds.clone());
+        let reversals = "Writes that moved traffic in the other direction than the write before";
         registry.register("reversals", reversals, self.reversals.clone());
-        let drift = "Changes of the weights by somebody else, by field manager";
+        let drift = "Changes of the weights by other writers, by field manager";
         registry.register("drift", drift, self.drift.clone());
-        let tick = "How long a tick took: to look, to decide, and to write";
-        registry.register("decision_seconds", tick, self.tick_seconds.0.clone());
+        let tick = "The duration of a tick: to observe, to decide and to write";
+        registry.register("tick_seconds", tick, self.tick_seconds.0.clone());
     }
 
-    /// Counts a change of the weights by somebody else.
-    pub(crate) fn drifted(&self, manager: &str) {
-        let mut managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Records an observation of the traffic, and what is known of the requests then.
+    pub(crate) fn record_traffic(
+        &self,
+        now: Duration,
+        traffic: &ObservedTraffic,
+        requests: &RequestHistory,
+    ) {
+        self.callers.record(traffic);
+        if traffic.source == SourceKind::Prometheus {
+            count(&self.queries, traffic.result());
+        }
+        let unknown_clusters = traffic.unknown_clusters.as_ref();
+        if let Some(unknown) = unknown_clusters {
+            count(&self.cluster_queries, unknown.kind());
+        }
+        let estimate = requests.estimate(now).ok();
+        set(&self.demand, estimate.map(|estimate| estimate.rate));
+        set(&self.demand_deviation, estimate.map(|estimate| estimate.deviation));
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        set(&self.sample_age, seconds(requests.since_new_sample(now)));
+        set(&self.sample_lag, seconds(requests.lag()));
+        set(&self.scrape_interval, seconds(requests.scrape_interval()));
+        set(&self.movable_share, Some(requests.movable_share()));
+        let clusters = requests.recent(CLUSTERS_WINDOW);
+        for cluster in Cluster::ALL {
+            let ratio = clusters.and_then(|clusters| clusters.failure_ratio(cluster));
+            set(&self.failure_ratio.get_or_create(&cluster.into()), ratio);
+        }
+        let rates = clusters.map(|clusters| clusters.totals());
+        for (index, cluster) in ["primary", "burst", "unknown"].into_iter().enumerate() {
+            let rate = self.cluster_rate.get_or_create(&ClusterLabels { cluster });
+            set(&rate, rates.map(|rates| rates[index]));
+        }
+    }
+
+    /// Records the weights in force; `None` if they are unknown.
+    pub(crate) fn record_weights(&self, weights: Option<Weights>) {
+        let present = traffic_state(weights);
+        for state in TrafficState::ALL {
+            let mode = self.mode.get_or_create(&ModeLabels { mode: state.name() });
+            mode.set((state == present).into());
+        }
+        for cluster in Cluster::ALL {
+            let weight = weights.map(|weights| weights.weight_of(cluster).into());
+            set(&self.weight.get_or_create(&cluster.into()), weight);
+        }
+    }
+
+    /// Records a decision.
+    pub(crate) fn record_decision(&self, decision: &Decision, since_last_tick: Duration) {
+        let Decision { weights, reason, .. } = decision;
+        let labels = ReasonLabels { reason: reason.name() };
+        self.decisions.get_or_create(&labels).inc();
+        if reason.is_hold() {
+            let hold_seconds = self.hold_seconds.get_or_create(&labels);
+            hold_seconds.inc_by(since_last_tick.as_secs_f64());
+        }
+        for cluster in Cluster::ALL {
+            let weight = weights.weight_of(cluster);
+            self.desired_weight.get_or_create(&cluster.into()).set(weight.into());
+        }
+    }
+
+    /// Records in which direction a write moved traffic.
+    pub(crate) fn record_direction(&self, from: Weights, to: Weights) {
+        let is_rise = from.burst_share() < to.burst_share();
+        let before = lock(&self.was_rise).replace(is_rise);
+        if before.is_some_and(|was_rise| was_rise != is_rise) {
+            self.reversals.inc();
+        }
+    }
+
+    /// Records a change of the weights by another writer.
+    pub(crate) fn record_foreign_change(&self, manager: &str) {
+        let mut managers = lock(&self.managers);
         let is_known = managers.iter().any(|known| known == manager);
         if !is_known && managers.len() < MAX_MANAGERS {
             managers.push(manager.to_owned());
@@ -158,13 +256,23 @@ impl Metrics {
     }
 }
 
-/// Counts one more of a result.
+impl From<Cluster> for ClusterLabels {
+    fn from(cluster: Cluster) -> Self {
+        Self { cluster: cluster.name() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a result.
 pub(crate) fn count(family: &Results, result: &'static str) {
     family.get_or_create(&ResultLabels { result }).inc();
 }
 
-/// Sets a number that is not known to NaN, which a graph shows as a gap.
-pub(crate) fn set(number: &Number, value: Option<f64>) {
+/// Sets a gauge; an unknown value is NaN, which a graph shows as a gap.
+fn set(number: &Number, value: Option<f64>) {
     number.inner().store(value.unwrap_or(f64::NAN).to_bits(), Ordering::Relaxed);
 }
 
@@ -175,11 +283,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn managers_are_bounded() {
+    fn the_number_of_managers_is_bounded() {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry, 15.0);
         for manager in 0..100 {
-            metrics.drifted(&manager.to_string());
+            metrics.record_foreign_change(&manager.to_string());
         }
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();

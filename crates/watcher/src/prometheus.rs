@@ -1,68 +1,77 @@
-//! Asks Prometheus, and takes nothing for an answer that is none.
+//! Observes the traffic by asking Prometheus. A missing or malformed answer is never taken for a rate.
 
 mod answer;
+mod averages;
 mod check;
+mod connection;
+mod counters;
+mod files;
+mod finding;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use chassis::HttpUrl;
-use reqwest::{Client, Response, Url, redirect};
+use policy::Observation;
 
 use crate::{
-    config::QuerySettings,
-    decide::{Clusters, Flow},
-    promql::range_selectors,
+    config::{PrometheusSettings, QuerySettings},
+    source::ObservedTraffic,
 };
-use answer::{Answer, Vector};
-pub(crate) use check::Finding;
+use answer::{Answer, SampledSeries, Vector};
+use connection::{Connection, MAX_ANSWER};
+use counters::{counters, named_caller};
+pub(crate) use finding::Finding;
 
-/// The largest answer that is read, in bytes. One series is a few hundred.
-const MAX_ANSWER: usize = 1024 * 1024;
-
-/// How far the time of an answer may be from ours: more, and it is an old answer or a wrong clock.
+/// How far the time of an answer may be from our clock. Beyond that, the answer is old or a clock is wrong.
 const MAX_SKEW: Duration = Duration::from_secs(60);
 
-/// Asks the queries of one watcher.
+/// How far back the first answer reaches.
+const FIRST_RANGE: &str = "10m";
+
+/// How far back each further answer reaches: two scrapes of the slowest usual interval.
+const NEXT_RANGE: &str = "2m";
+
+/// A client of one Prometheus, with the queries of one watcher.
 pub(crate) struct Prometheus {
-    client: Client,
-    api: Url,
+    connection: Connection,
     settings: QuerySettings,
-    /// For the time of the newest sample; `None` if `QUERY` does not show what it reads.
+    /// With `QUERY`, the query for the time of the newest sample; `None` if `QUERY` has no selector.
     newest_query: Option<String>,
-    timeout: Duration,
 }
 
-/// What a look has shown.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// In requests per second.
-    pub(crate) rate: Result<f64, Unknown>,
-    /// How old the newest sample is, by Prometheus' own clock.
-    pub(crate) age: Option<Duration>,
-    /// Where the requests went; `None` if it is not asked for.
-    pub(crate) clusters: Option<Result<Clusters, Unknown>>,
+/// What the watcher has seen of the counters before.
+#[derive(Debug, Default)]
+pub(crate) struct SeenCounters {
+    /// The time of the newest sample of all; `None` before the first.
+    newest: Option<Duration>,
+    /// The callers that counted until then; empty if one of them has no name.
+    callers: HashSet<u64>,
 }
 
-/// Why something is not known.
+/// Why a value is unknown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unknown {
-    #[error("prometheus cannot be reached: {0}")]
+    #[error("Prometheus cannot be reached: {0}")]
     Unreachable(String),
-    #[error("prometheus did not answer within {0:?}")]
+    #[error("Prometheus did not answer within {0:?}; a longer INTERVAL gives it more time")]
     Timeout(Duration),
-    #[error("prometheus answered {status}{reason}")]
+    #[error("Prometheus answered {status}{reason}")]
     Http { status: u16, reason: String },
-    #[error("prometheus answered with more than {MAX_ANSWER} bytes")]
+    #[error("Prometheus answered with more than {MAX_ANSWER} bytes")]
     TooLarge,
-    #[error("prometheus' answer is not JSON: {0}")]
+    #[error("the answer of Prometheus is not JSON: {0}")]
     NotJson(String),
-    #[error("prometheus reports an error: {0}")]
+    #[error("Prometheus reports an error: {0}")]
     StatusError(String),
-    #[error("prometheus did not answer the query: {0}")]
+    #[error("the answer of Prometheus is malformed: {0}")]
     Malformed(String),
-    #[error("prometheus' answer is not complete: {0}")]
+    #[error("the answer of Prometheus is not complete: {0}")]
     Partial(String),
-    #[error("the query matches no series: no traffic yet, or nothing scrapes it")]
+    #[error(
+        "the query matches no series: there is no traffic yet, or Prometheus does not scrape the callers"
+    )]
     Empty,
     #[error("the query matches {0} series instead of one; put sum() around it")]
     ManySeries(usize),
@@ -70,16 +79,18 @@ pub(crate) enum Unknown {
     NotANumber,
     #[error("the query's value is infinite")]
     Infinite,
-    #[error("the query's value is negative: it is no rate")]
+    #[error("the query's value is negative, so it is not a rate")]
     Negative,
-    #[error("the newest sample is older than {limit:?}: nothing is scraped any more")]
-    Stale { limit: Duration },
-    #[error("the answer is more than {MAX_SKEW:?} away from this machine's clock")]
+    #[error("the series have ended: Prometheus no longer scrapes the callers")]
+    Ended,
+    #[error("no caller can be read: {0}")]
+    NoCaller(String),
+    #[error("the time of the answer is more than {MAX_SKEW:?} away from this machine's clock")]
     WrongClock,
 }
 
 impl Unknown {
-    /// Its kind, as metrics name it.
+    /// The kind, as metrics name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -95,134 +106,92 @@ impl Unknown {
             Self::NotANumber => "nan",
             Self::Infinite => "infinite",
             Self::Negative => "negative",
-            Self::Stale { .. } => "stale",
+            Self::Ended => "ended",
+            Self::NoCaller(_) => "no_caller",
             Self::WrongClock => "wrong_clock",
         }
     }
 }
 
 impl Prometheus {
-    /// Prepares to ask the server at `address`, which may take so long for each answer.
+    /// A client of a server that must answer within `timeout`.
+    ///
+    /// # Errors
+    /// When a file of the settings cannot be used.
     pub(crate) fn new(
-        address: &HttpUrl,
+        server: &PrometheusSettings,
         settings: QuerySettings,
         timeout: Duration,
     ) -> anyhow::Result<Self> {
-        // Fails only where it has been done before, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client =
-            Client::builder().timeout(timeout).redirect(redirect::Policy::none()).build()?;
-        let newest_query = range_selectors(&settings.query)
-            .first()
-            .map(|it| format!("max(timestamp({}))", it.selector));
-        let api = address.join("api/v1/query");
-        Ok(Self { client, api, settings, newest_query, timeout })
+        let connection = Connection::new(server, timeout)?;
+        let newest_query = averages::newest_query(&settings.query);
+        Ok(Self { connection, settings, newest_query })
     }
 
-    /// Looks once. All that is asked is asked at the same time, but for `UP_QUERY`, which only an empty answer calls for.
-    pub(crate) async fn look(&self) -> Look {
-        let (rate, age, clusters) = tokio::join!(self.rate(), self.age(), self.clusters());
-        let limit = self.settings.stale_after();
-        let (rate, age) = match (rate, age) {
-            // What has no series has no samples.
-            (Err(Unknown::Empty), _) if self.is_up().await => (Ok(0.0), None),
-            // Prometheus marks what it no longer scrapes, so that it has no newest sample, while its rate goes on
-            // for a window.
-            (Ok(_), Err(Unknown::Empty)) => (Err(Unknown::Stale { limit }), None),
-            (Ok(_), Err(unknown)) => (Err(unknown), None),
-            (Ok(_), Ok(Some(age))) if limit < age => (Err(Unknown::Stale { limit }), Some(age)),
-            (rate, age) => (rate, age.ok().flatten()),
-        };
-        // What is counted of burst is then as old.
-        let is_stale = matches!(rate, Err(Unknown::Stale { .. }));
-        Look { rate, age, clusters: clusters.filter(|_| !is_stale) }
-    }
-
-    async fn rate(&self) -> Result<f64, Unknown> {
-        self.ask(&self.settings.query).await?.rate()
-    }
-
-    /// Whether what is empty is known to be scraped.
-    async fn is_up(&self) -> bool {
-        if self.settings.up_query.is_empty() {
-            return false;
+    /// Observes the traffic once.
+    pub(crate) async fn observe(&self, seen: &mut SeenCounters) -> ObservedTraffic {
+        if self.settings.has_query() {
+            return self.observe_averages().await;
         }
-        let up = self.ask(&self.settings.up_query).await.and_then(|vector| vector.rate());
-        up.is_ok_and(|up| 1.0 <= up)
+        let range = if seen.newest.is_none() { FIRST_RANGE } else { NEXT_RANGE };
+        let query = format!("{}[{range}]", self.settings.series);
+        let (series, up) = tokio::join!(self.samples(&query), self.up_samples());
+        let observation = series.map(|series| {
+            let counters = counters(&series, &self.settings);
+            let newest =
+                counters.iter().filter_map(|series| series.samples.last()).map(|(at, _)| *at);
+            let newest = newest.max();
+            if seen.newest < newest {
+                let callers: Option<_> = series.iter().map(named_caller).collect();
+                *seen = SeenCounters { newest, callers: callers.unwrap_or_default() };
+                return Observation::Counters(counters);
+            }
+            match zero_until(&up, seen) {
+                None if !counters.is_empty() => Observation::Counters(counters),
+                zero_until => Observation::NoCounters { zero_until },
+            }
+        });
+        ObservedTraffic::of_prometheus(observation, None)
     }
 
-    async fn age(&self) -> Result<Option<Duration>, Unknown> {
-        let Some(query) = &self.newest_query else { return Ok(None) };
-        let vector = self.ask(query).await?;
-        let newest = vector.rate()?;
-        let age = (vector.at()? - newest).max(0.0);
-        Ok(Some(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX)))
-    }
-
-    async fn clusters(&self) -> Option<Result<Clusters, Unknown>> {
-        if self.settings.clusters_query.is_empty() {
-            return None;
+    /// The samples of `up`; none if they are not asked for, or unknown.
+    async fn up_samples(&self) -> Vec<SampledSeries> {
+        if self.settings.up_series.is_empty() {
+            return Vec::new();
         }
-        Some(self.ask(&self.settings.clusters_query).await.and_then(|vector| clusters(&vector)))
+        let query = format!("{}[{NEXT_RANGE}]", self.settings.up_series);
+        self.samples(&query).await.unwrap_or_default()
+    }
+
+    async fn samples(&self, query: &str) -> Result<Vec<SampledSeries>, Unknown> {
+        Answer::parse(&self.connection.get(query).await?)?.samples()
     }
 
     async fn ask(&self, query: &str) -> Result<Vector, Unknown> {
-        let body = self.get(query).await?;
+        let body = self.connection.get(query).await?;
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Answer::parse(&body)?.vector(since_epoch)
     }
-
-    async fn get(&self, query: &str) -> Result<Vec<u8>, Unknown> {
-        let mut url = self.api.clone();
-        url.query_pairs_mut().append_pair("query", query);
-        let failed = |error| self.failed(error);
-        let response = self.client.get(url).send().await.map_err(failed)?;
-        let status = response.status();
-        let body = self.read(response).await?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let reason = Answer::parse(&body).ok().map(Answer::reason);
-        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        Err(Unknown::Http { status: status.as_u16(), reason })
-    }
-
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Unknown> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
-            if MAX_ANSWER < body.len() + chunk.len() {
-                return Err(Unknown::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn failed(&self, error: reqwest::Error) -> Unknown {
-        if error.is_timeout() {
-            return Unknown::Timeout(self.timeout);
-        }
-        // The URL is left out: it may hold a password.
-        Unknown::Unreachable(crate::what_happened(&error.without_url()))
-    }
 }
 
-/// Adds up where the requests went.
-fn clusters(vector: &Vector) -> Result<Clusters, Unknown> {
-    let mut clusters = Clusters::default();
-    for (labels, rate) in vector.series() {
-        let label = |name: &str| labels.get(name).map_or("", String::as_str);
-        let rate = answer::rate(rate)?;
-        let flow: &mut Flow = match label("destination_cluster") {
-            "primary" => &mut clusters.primary,
-            "burst" => &mut clusters.burst,
-            _ => &mut clusters.elsewhere,
-        };
-        flow.rate += rate;
-        // Envoy's code for a request that got no answer is 0.
-        if matches!(label("response_code").as_bytes(), [b'5', ..] | b"0") {
-            flow.failing += rate;
-        }
+/// Until when there were no requests: Prometheus scrapes callers, and none of those that counted until
+/// now. Then others have replaced them, and have counted nothing by their newest scrape.
+fn zero_until(up: &[SampledSeries], seen: &SeenCounters) -> Option<Duration> {
+    let last = up.iter().filter_map(|series| series.values.last()).map(|(at, _)| *at);
+    let last = last.fold(0.0, f64::max);
+    // A target that ended is no caller any more.
+    let is_present = |series: &&SampledSeries| {
+        series.values.last().is_some_and(|(at, _)| last - at <= MAX_SKEW.as_secs_f64() / 2.0)
+    };
+    let present: Vec<_> = up.iter().filter(is_present).collect();
+    let is_old = |series: &SampledSeries| {
+        named_caller(series).is_none_or(|caller| seen.callers.contains(&caller))
+    };
+    if seen.callers.is_empty() || present.iter().any(|series| is_old(series)) {
+        return None;
     }
-    Ok(clusters)
+    let scraped = present.iter().filter_map(|series| series.values.last());
+    let scraped = scraped.filter(|(_, value)| value.parse() == Ok(1.0_f64)).map(|(at, _)| *at);
+    let until = scraped.reduce(f64::min)?;
+    Duration::try_from_secs_f64(until).ok().filter(|until| seen.newest < Some(*until))
 }

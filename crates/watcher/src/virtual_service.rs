@@ -1,218 +1,213 @@
-//! Reads and writes the weights of an Istio `VirtualService`, and nothing else of it.
+//! Observes and writes the weights of an Istio `VirtualService`, and nothing else of it.
 //!
-//! Routes are found by the subset they lead to, never by their place. A write is a JSON Patch that
-//! tests the version that was read: `spec.http` is one atomic list, so a merge patch or a server-side
-//! apply would own the whole of it.
+//! It finds destinations by their subset, never by their place. A write is a JSON Patch that tests
+//! the version that was read. `spec.http` is one atomic list, so a merge patch or a server-side
+//! apply would own the whole list.
 
-mod author;
+mod error;
 mod events;
-mod orders;
+mod field_manager;
+mod overrides;
 mod routes;
 
-use std::{env, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::anyhow;
 use json_patch::{
-    AddOperation, Patch as JsonPatch, PatchOperation, TestOperation, jsonptr::PointerBuf,
+    AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation,
+    jsonptr::PointerBuf,
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Api, Client, Config as ClientConfig, Resource as _,
+    Api, Resource as _,
     api::{DynamicObject, Patch, PatchParams},
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{ApiResource, GroupVersionKind},
 };
+use policy::{Ejection, Overrides, Weights};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{config::Config, decide::Orders, metrics::Results, weights::Weights};
-use events::Events;
-pub(crate) use events::Told;
-use routes::{Paths, Spec};
+use crate::{api_server::ApiServer, config::Config, ejections, metrics::Results};
+pub(crate) use error::Error;
+use events::EventPublisher;
+pub(crate) use events::WeightsEvent;
+use overrides::EJECTED;
+use routes::{Paths, Spec, Subsets};
 
-/// How much of what the API server says of a refusal is repeated.
-const MAX_MESSAGE: usize = 200;
+/// How long the API server may take for a write: a validating webhook may be slow.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who we are in the object's `managedFields`.
+/// Our name in the object's `managedFields`.
 const FIELD_MANAGER: &str = "istiowatcher";
 
-/// One `VirtualService`, in the API server.
+/// A client for one `VirtualService`.
 pub(crate) struct VirtualService {
-    api: Api<DynamicObject>,
+    server: ApiServer,
+    namespace: String,
     resource: ApiResource,
     name: String,
-    /// How long the API server may take to answer.
+    subsets: Subsets,
+    /// How long the API server may take to answer a read.
     timeout: Duration,
-    events: Events,
+    events: EventPublisher,
 }
 
-/// What was read of it.
+/// What one observation of the object showed.
 #[derive(Debug)]
-pub(crate) struct Observed {
+pub(crate) struct ObservedRoute {
     pub(crate) weights: Weights,
-    pub(crate) orders: Orders,
-    /// What is wrong with the annotations.
-    pub(crate) wrong_orders: Option<String>,
-    /// Who has written the weights last; `None` if that was this watcher or another.
+    pub(crate) overrides: Overrides,
+    /// What is wrong with the annotations; `None` if nothing is.
+    pub(crate) invalid_overrides: Option<String>,
+    /// The field manager that wrote the weights last; `None` if it is this or another watcher.
     pub(crate) manager: Option<String>,
+    annotations: Option<BTreeMap<String, String>>,
     reference: ObjectReference,
     resource_version: String,
-    paths: Paths,
-}
-
-/// Why the weights could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("the API server did not answer within {0:?}")]
-    Timeout(Duration),
-    #[error("the API server answered {code}: {message}{}", hint(*.code))]
-    Refused { code: u16, message: String },
-    #[error("the API server cannot be reached: {0}")]
-    Unreachable(String),
-    #[error("{0}")]
-    Unusable(String),
-}
-
-impl Error {
-    /// Its kind, as metrics name it.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Timeout(_) => "timeout",
-            Self::Refused { code: 401, .. } => "unauthorized",
-            Self::Refused { code: 403, .. } => "forbidden",
-            Self::Refused { code: 404, .. } => "not_found",
-            Self::Refused { code: 409, .. } => "conflict",
-            Self::Refused { code: 422, .. } => "invalid",
-            Self::Refused { code: 429, .. } => "too_many_requests",
-            Self::Refused { code: 500.., .. } => "server_error",
-            Self::Refused { .. } => "refused",
-            Self::Unreachable(_) => "unreachable",
-            Self::Unusable(_) => "unusable",
-        }
-    }
-
-    /// Whether what was asked for may have been done in spite of it.
-    pub(crate) fn is_uncertain(&self) -> bool {
-        matches!(self, Self::Timeout(_) | Self::Unreachable(_))
-            || matches!(self, Self::Refused { code: 500.., .. })
-    }
-}
-
-/// What to do about a refusal, where that is known.
-fn hint(code: u16) -> &'static str {
-    match code {
-        401 => "; its credentials are not, or no longer, good",
-        403 => "; its Role must allow get and patch of this VirtualService",
-        404 => "; apply it, or correct NAMESPACE and VIRTUAL_SERVICE",
-        409 | 422 => "; it is read and decided again",
-        _ => "",
-    }
+    paths: Vec<Paths>,
 }
 
 impl VirtualService {
-    /// Finds the API server; does not speak to it yet.
-    pub(crate) async fn new(config: &Config, events: Results) -> anyhow::Result<Self> {
-        // Fails only where it has been done before, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // As kubectl has it, an empty one is none.
-        let mut client = match config.kubeconfig.as_deref().filter(|paths| !paths.is_empty()) {
-            Some(paths) => from_kubeconfig(paths)
-                .await
-                .map_err(|error| anyhow!("KUBECONFIG: {paths}: {error}"))?,
-            None => infer().await?,
-        };
-        // The next tick is the retry, and knows more than this one.
-        client.default_retry = false;
-        let client = Client::try_from(client)?;
+    /// Finds the API server, without a request to it.
+    ///
+    /// # Errors
+    /// When the settings name none.
+    pub(crate) fn new(config: &Config, event_results: Results) -> anyhow::Result<Self> {
+        let server = ApiServer::start(config.kubeconfig.as_deref())?;
         let kind = GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService");
         let resource = ApiResource::from_gvk(&kind);
-        let api = Api::namespaced_with(client.clone(), &config.namespace, &resource);
-        let (name, timeout) = (config.virtual_service.clone(), config.policy.timeout());
-        Ok(Self { api, resource, name, timeout, events: Events::start(client, timeout, events) })
+        let (name, timeout) = (config.virtual_service.clone(), config.watch.timeout());
+        let subsets =
+            Subsets { primary: config.primary_subset.clone(), burst: config.burst_subset.clone() };
+        let events = EventPublisher::start(server.clone(), timeout, event_results);
+        let namespace = config.namespace.clone();
+        Ok(Self { server, namespace, resource, name, subsets, timeout, events })
     }
 
-    /// Reads the weights in force.
-    pub(crate) async fn read(&self) -> Result<Observed, Error> {
-        let object = self.within_time(self.api.get(&self.name)).await?;
-        let manager = author::of(&object.metadata);
-        let (orders, wrong_orders) = orders::of(&object.metadata);
+    /// Observes the weights in force and the overrides.
+    pub(crate) async fn observe(&self) -> Result<ObservedRoute, Error> {
+        let object = self.within(self.timeout, async |api| api.get(&self.name).await).await?;
+        let manager = field_manager::of_weights(&object.metadata);
+        let (overrides, invalid_overrides) = overrides::parse(&object.metadata);
         let reference = object.object_ref(&self.resource);
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let spec: Spec = serde_json::from_value(spec)
             .map_err(|error| Error::Unusable(format!("spec: {error}")))?;
-        let (weights, paths) = spec.split().map_err(Error::Unusable)?;
+        let (weights, paths) = spec.find_split(&self.subsets).map_err(Error::Unusable)?;
         let resource_version = object.metadata.resource_version.unwrap_or_default();
-        Ok(Observed { weights, orders, wrong_orders, manager, reference, resource_version, paths })
+        Ok(ObservedRoute {
+            weights,
+            overrides,
+            invalid_overrides,
+            manager,
+            annotations: object.metadata.annotations,
+            reference,
+            resource_version,
+            paths,
+        })
     }
 
-    /// Writes weights over those that were observed; an object that has changed since is left alone.
-    pub(crate) async fn write(&self, observed: &Observed, weights: Weights) -> Result<(), Error> {
-        let patch: Patch<()> = Patch::Json(patch(observed, weights));
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
-        self.within_time(self.api.patch(&self.name, &parameters, &patch)).await?;
+    /// Writes weights, and the ejections that should outlive this watcher. It fails if the object has
+    /// changed since the observation.
+    pub(crate) async fn write(&self, patch: WeightsPatch) -> Result<(), Error> {
+        self.patch(patch, false).await
+    }
+
+    /// Tries a write of the weights in force, as a dry run of the server: it shows whether the Role and
+    /// the webhooks allow one.
+    pub(crate) async fn check_write(&self) -> Result<(), Error> {
+        let observed = self.observe().await?;
+        let ejections = observed.ejections();
+        let result = self.patch(observed.patch(observed.weights, &ejections), true).await;
+        // The object changed meanwhile, which says nothing about the right to write.
+        match result {
+            Err(Error::Refused { code: 409 | 422, .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn patch(&self, WeightsPatch(patch): WeightsPatch, dry_run: bool) -> Result<(), Error> {
+        let patch: Patch<()> = Patch::Json(patch);
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run,
+            ..Default::default()
+        };
+        let patch =
+            async |api: Api<DynamicObject>| api.patch(&self.name, &parameters, &patch).await;
+        self.within(WRITE_TIMEOUT, patch).await?;
         Ok(())
     }
 
-    /// Tells those who look at the object what was done to it. Does not wait.
-    pub(crate) fn tell(&self, observed: &Observed, told: Told) {
-        self.events.tell(observed.reference.clone(), told);
+    /// Waits until the API server can be asked, or until it is known why it cannot.
+    pub(crate) async fn ready(&self) {
+        self.server.clone().ready().await;
     }
 
-    async fn within_time<T>(
+    /// Calls the API server, which must answer within `limit`.
+    async fn within<T>(
         &self,
-        call: impl Future<Output = kube::Result<T>>,
+        limit: Duration,
+        call: impl AsyncFnOnce(Api<DynamicObject>) -> kube::Result<T>,
     ) -> Result<T, Error> {
-        match timeout(self.timeout, call).await {
-            Err(_) => Err(Error::Timeout(self.timeout)),
+        let client = self.server.client().map_err(Error::Unreachable)?;
+        let api = Api::namespaced_with(client, &self.namespace, &self.resource);
+        let result = match timeout(limit, call(api)).await {
+            Err(_) => Err(Error::Timeout(limit)),
             Ok(result) => result.map_err(Error::from),
+        };
+        let result = result.map_err(|error| error.through(self.server.proxy()));
+        if result.as_ref().is_err_and(Error::doubts_credentials) {
+            self.server.doubt();
         }
+        result
+    }
+
+    /// Publishes an Event about the object, without waiting for it.
+    pub(crate) fn publish_event(&self, observed: &ObservedRoute, event: WeightsEvent) {
+        self.events.publish(observed.reference.clone(), event);
     }
 }
 
-/// The current context, or in a pod its own credentials.
-async fn infer() -> anyhow::Result<ClientConfig> {
-    let options = KubeConfigOptions::default();
-    match ClientConfig::from_kubeconfig(&options).await {
-        Ok(config) => Ok(config),
-        Err(kubeconfig) => ClientConfig::incluster().map_err(|in_cluster| {
-            anyhow!("KUBECONFIG: missing; there is no current context ({kubeconfig}), and this is no pod ({in_cluster})")
-        }),
-    }
-}
+/// A JSON Patch of the weights.
+#[derive(Clone, Debug)]
+pub(crate) struct WeightsPatch(JsonPatch);
 
-async fn from_kubeconfig(paths: &str) -> Result<ClientConfig, KubeconfigError> {
-    let mut merged = Kubeconfig::default();
-    for path in env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()) {
-        merged = merged.merge(Kubeconfig::read_from(path)?)?;
+impl ObservedRoute {
+    /// The ejections of a watcher before this one.
+    pub(crate) fn ejections(&self) -> Vec<Ejection> {
+        let value = self.annotations.as_ref().and_then(|annotations| annotations.get(EJECTED));
+        value.map_or_else(Vec::new, |value| ejections::from_annotation(value))
     }
-    ClientConfig::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await
-}
 
-impl From<kube::Error> for Error {
-    fn from(error: kube::Error) -> Self {
-        if let kube::Error::Api(status) = error {
-            let line = status.message.lines().next().unwrap_or_default();
-            let message = line.chars().take(MAX_MESSAGE).collect();
-            return Self::Refused { code: status.code, message };
+    /// A patch of the weights and of the ejections, against the observed version.
+    pub(crate) fn patch(&self, weights: Weights, ejections: &[Ejection]) -> WeightsPatch {
+        // `add` also replaces a value, and it works where the object omits a weight of 0.
+        let add = |path: &PointerBuf, value| {
+            PatchOperation::Add(AddOperation { path: path.clone(), value })
+        };
+        let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
+        let value = json!(self.resource_version);
+        let mut operations = vec![PatchOperation::Test(TestOperation { path: version, value })];
+        for Paths { primary, burst } in &self.paths {
+            operations.push(add(primary, json!(weights.primary)));
+            operations.push(add(burst, json!(weights.burst)));
         }
-        Self::Unreachable(crate::what_happened(&error))
+        let path = PointerBuf::from_tokens(["metadata", "annotations", EJECTED]);
+        let before = self.annotations.as_ref().and_then(|annotations| annotations.get(EJECTED));
+        match (ejections::to_annotation(ejections), before) {
+            (Some(value), Some(before)) if value == *before => {}
+            (Some(value), _) if self.annotations.is_some() => {
+                operations.push(add(&path, json!(value)));
+            }
+            (Some(value), _) => {
+                let path = PointerBuf::from_tokens(["metadata", "annotations"]);
+                operations.push(add(&path, json!({ EJECTED: value })));
+            }
+            (None, Some(_)) => operations.push(PatchOperation::Remove(RemoveOperation { path })),
+            (None, None) => {}
+        }
+        WeightsPatch(JsonPatch(operations))
     }
-}
-
-fn patch(observed: &Observed, weights: Weights) -> JsonPatch {
-    let Paths { primary, burst } = &observed.paths;
-    let test = |path: PointerBuf, value| PatchOperation::Test(TestOperation { path, value });
-    // `add` also replaces, and so serves an object that leaves a weight of 0 unsaid.
-    let add = |path: &PointerBuf, weight: u32| {
-        PatchOperation::Add(AddOperation { path: path.clone(), value: json!(weight) })
-    };
-    let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
-    JsonPatch(vec![
-        test(version, json!(observed.resource_version)),
-        add(primary, weights.primary),
-        add(burst, weights.burst),
-    ])
 }
 
 #[cfg(test)]
@@ -221,28 +216,54 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn patches_the_two_weights_and_nothing_else() {
+    fn observed(annotations: Option<&[(&str, &str)]>) -> ObservedRoute {
         let route = |subset: &str, weight: u32| json!({"destination": {"host": "w", "subset": subset}, "weight": weight});
         let http = json!([{"route": [route("burst", 0), route("primary", 100)]}]);
         let spec: Spec = serde_json::from_value(json!({ "http": http })).unwrap();
-        let (weights, paths) = spec.split().unwrap();
-        let observed = Observed {
+        let subsets = Subsets { primary: "primary".to_owned(), burst: "burst".to_owned() };
+        let (weights, paths) = spec.find_split(&subsets).unwrap();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        ObservedRoute {
             weights,
-            orders: Orders::default(),
-            wrong_orders: None,
+            overrides: Overrides::default(),
+            invalid_overrides: None,
             manager: None,
+            annotations: annotations.map(|all| all.iter().map(owned).collect()),
             reference: ObjectReference::default(),
             resource_version: "7".to_owned(),
             paths,
-        };
-        let patch =
-            serde_json::to_value(patch(&observed, Weights::all_to(Cluster::Burst))).unwrap();
+        }
+    }
+
+    #[test]
+    fn patches_the_two_weights_and_nothing_else() {
+        let WeightsPatch(patch) = observed(None).patch(Weights::all_to(Cluster::Burst), &[]);
         let expected = json!([
             {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
             {"op": "add", "path": "/spec/http/0/route/1/weight", "value": 0},
             {"op": "add", "path": "/spec/http/0/route/0/weight", "value": 100},
         ]);
-        assert_eq!(patch, expected);
+        assert_eq!(serde_json::to_value(patch).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_ejection_is_written_beside_the_weights() {
+        let until = Duration::from_secs(1_800_000_000);
+        let ejection = Ejection { cluster: Cluster::Burst, until, failures: 1 };
+        let text = "burst until 2027-01-15T08:00:00Z after 1 failures";
+        let last = |annotations: Option<&[(&str, &str)]>, ejections: &[Ejection]| {
+            let WeightsPatch(JsonPatch(operations)) =
+                observed(annotations).patch(Weights::all_to(Cluster::Primary), ejections);
+            serde_json::to_value(operations.last().unwrap()).unwrap()
+        };
+        let path = "/metadata/annotations/istiowatcher~1ejected";
+        let added = json!({"op": "add", "path": path, "value": text});
+        assert_eq!(last(Some(&[("a", "b")]), &[ejection]), added);
+        let added = json!({"op": "add", "path": "/metadata/annotations", "value": {EJECTED: text}});
+        assert_eq!(last(None, &[ejection]), added);
+        assert_eq!(last(Some(&[(EJECTED, text)]), &[]), json!({"op": "remove", "path": path}));
+        let weight = last(Some(&[(EJECTED, text)]), &[ejection]);
+        assert_eq!(weight["path"], "/spec/http/0/route/0/weight", "nothing changes");
+        assert_eq!(observed(Some(&[(EJECTED, text)])).ejections(), [ejection]);
     }
 }

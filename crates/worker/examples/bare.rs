@@ -1,5 +1,6 @@
-//! What a worker is measured against: the plainest axum handler that reads the same JSON and answers the same, without a
-//! hash, without Redis, and without limits.
+//! The baseline of the worker's benchmark: the plainest axum handler of the same request.
+//!
+//! It reads the same JSON and gives the same answer, without a hash, without Redis, without limits.
 
 use axum::{Json, Router, routing::post};
 use tokio::net::TcpListener;

@@ -1,38 +1,36 @@
 //! The worker's settings.
 
 use bytesize::ByteSize;
-use chassis::{
-    logs::LogSettings,
-    settings::{Settings, port, whole_number},
-};
+use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Args, Parser};
 use contract::RedisUrl;
+use value_parsers::{port, whole_number};
 
-/// Hashes the string of each `POST /`, and publishes it on the Redis channel `calculation`
+/// Hashes the text of each `POST /`, and publishes the hash on the Redis channel `calculation`
 #[derive(Clone, Debug, Parser)]
 #[command(name = "worker", version)]
 pub struct Config {
-    /// Port to listen on, for work and probes; 0 is a free one
+    /// The port for work and probes; 0 is any free port
     #[arg(long, env = "PORT", default_value_t = 8081, value_parser = port)]
     pub port: u16,
 
-    /// Redis 6 or later: host:port, redis://host:port or rediss://host:port
+    /// The address of Redis 6 or later: host:port, redis://host:port or rediss://host:port
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: RedisUrl,
 
-    /// What is written before each hash: up to 64 visible ASCII characters, such as bursty-
+    /// The text before each hash: up to 64 visible ASCII characters, such as bursty-
     #[arg(long, env = "PREFIX", default_value = "", value_parser = prefix)]
     pub prefix: String,
 
-    /// Requests per second that the log has a line for, 0 to 1000: of more an even sample, none at 0
+    /// How many requests per second are logged, 0 to 1000; of more, an even sample is logged
     #[arg(long, env = "ACCESS_LOG", default_value_t = 10, value_parser = whole_number(0..=1000))]
     pub access_log: u32,
 
-    /// What it computes, and for whom.
+    /// What the worker calculates.
     #[command(flatten)]
     pub calculation: CalculationSettings,
 
-    /// How it logs.
+    /// How the worker logs.
     #[command(flatten)]
     pub logs: LogSettings,
 }
@@ -40,11 +38,11 @@ pub struct Config {
 /// The settings that are the same for the workers of every cluster.
 #[derive(Clone, Debug, Args)]
 pub struct CalculationSettings {
-    /// Times that SHA-256 is applied, 1 to 1000000: what one request costs
+    /// How often SHA-256 is applied, 1 to 1000000; more rounds make a request cost more
     #[arg(long, env = "ROUNDS", default_value_t = 1, value_parser = whole_number(1..=1_000_000))]
     pub rounds: u32,
 
-    /// Largest body that is read, from 1B to 16MiB
+    /// The largest accepted body, 1B to 16MiB
     #[arg(long, env = "MAX_BODY", default_value = "100KiB", value_parser = max_body)]
     pub max_body: ByteSize,
 }
@@ -56,7 +54,7 @@ impl Settings for Config {
 }
 
 fn prefix(text: &str) -> Result<String, String> {
-    // It is repeated in a header, where nothing else is allowed.
+    // The worker sends the prefix in a header, where nothing else is allowed.
     if text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
@@ -84,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_name_their_variable() {
+    fn an_error_names_the_wrong_setting() {
         let line = from_arguments::<Config>(&[]).unwrap_err();
         assert!(line.contains("REDIS_URL: missing"), "{line}");
         check("--port=x", "PORT: \"x\"");
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_manifests() {
+    fn the_defaults_are_those_of_the_manifests() {
         let config = from_arguments::<Config>(&["--redis-url=redis-cache-service:6379"]).unwrap();
         assert_eq!((config.port, config.prefix.as_str(), config.calculation.rounds), (8081, "", 1));
         assert_eq!(config.calculation.max_body, ByteSize::kib(100));

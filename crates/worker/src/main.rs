@@ -1,4 +1,4 @@
-//! The worker: hashes what it is asked, then announces it on Redis.
+//! The worker: it hashes texts, and publishes the hashes on Redis.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What the worker counts.
+//! The worker's metrics.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -18,12 +18,12 @@ pub(crate) struct Metrics {
     pub(crate) redis_connected: Gauge,
 }
 
-/// The bounds of the publish latency, in seconds: a local Redis answers in a tenth of a millisecond, and none is
-/// waited for longer than a second.
+/// The bounds of the publish latency, in seconds. A local Redis answers in a tenth of a
+/// millisecond, and the worker waits for none longer than a second.
 const BOUNDS: [f64; 12] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 
-/// How a request for work was answered.
+/// The status with which a request for work was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
     pub(crate) code: u16,
@@ -48,20 +48,20 @@ impl Metrics {
             redis_connected: Gauge::default(),
         };
         let m = &metrics;
-        registry.register("requests", "Requests for work answered, by status", m.requests.clone());
+        registry.register("requests", "Answered requests for work, by status", m.requests.clone());
         registry.register(
             "requests_in_flight",
-            "Requests for work that wait for their answer",
+            "Requests for work in flight",
             m.requests_in_flight.clone(),
         );
         registry.register(
             "requests_abandoned",
-            "Requests for work whose client left before the answer",
+            "Requests for work that ended without an answer",
             m.requests_abandoned.clone(),
         );
         registry.register_with_unit(
             "publish",
-            "How long Redis took to take a calculation",
+            "Time from publishing a calculation to the answer of Redis",
             Unit::Seconds,
             m.publish.clone(),
         );
@@ -72,17 +72,17 @@ impl Metrics {
         );
         registry.register(
             "published_without_subscriber",
-            "Calculations that Redis took although nobody was listening",
+            "Calculations that Redis took while nobody listened",
             m.without_subscriber.clone(),
         );
         registry.register(
             "redis_connections",
-            "Connections made to Redis",
+            "Connections that the worker made to Redis",
             m.redis_connections.clone(),
         );
         registry.register(
             "redis_connected",
-            "1 while Redis is connected",
+            "1 while Redis is connected, else 0",
             m.redis_connected.clone(),
         );
         metrics

@@ -1,4 +1,4 @@
-//! Drives a load without a page.
+//! Drives a load without a page, for benchmarks.
 
 use std::time::Duration;
 
@@ -9,45 +9,45 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{MAX_RATE, Rate, SharedTally, processor::Processor, run};
 
-/// How long the pacer and the load may take for the slots that have come when the rate becomes zero: ten times
-/// what they usually do.
+/// How long the pacer and the load may take for the last slots after the rate has become zero: ten
+/// times as long as usual.
 const LAST_SLOTS: Duration = Duration::from_millis(20);
 
-/// What came of driving a load for a while.
+/// The outcome of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Where every request has ended.
+    /// The state in which each request ended.
     pub ledger: Ledger,
-    /// How long things took, over the whole time.
+    /// The times of the requests, over the whole load.
     pub latencies: Latencies,
 }
 
-/// Parses a rate that can be driven: 0.001 to 10000 requests per second.
+/// Parses the rate of a load: 0.01 to 10000 requests per second.
 ///
 /// # Errors
-/// Says what is accepted.
+/// When the text is not such a rate; the error says what is accepted.
 pub fn per_second(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| is_driven(*rate).is_some());
-    rate.ok_or_else(|| format!("accepted: a number, 0.001 to {MAX_RATE}"))
+    let rate = text.parse().ok().filter(|rate| nonzero(*rate).is_some());
+    rate.ok_or_else(|| format!("accepted: a number, 0.01 to {MAX_RATE}"))
 }
 
-fn is_driven(per_second: f64) -> Option<Rate> {
+fn nonzero(per_second: f64) -> Option<Rate> {
     Rate::from_per_second(per_second, MAX_RATE).filter(|rate| *rate != Rate::ZERO)
 }
 
-/// Sends `per_second` requests a second to `url` for some time, or until `shutdown`, then waits for those
-/// in flight.
+/// Sends `per_second` requests a second to `url` for some time, or until the shutdown, then waits
+/// for the requests in flight.
 ///
 /// # Errors
-/// When the rate is not one from 0.001 to 10000, or the address is none.
+/// When the rate is not from 0.01 to 10000, or the address is not valid.
 pub async fn drive(
     url: &HttpUrl,
     per_second: f64,
     time: Duration,
     shutdown: Shutdown,
 ) -> anyhow::Result<Outcome> {
-    let rate = is_driven(per_second)
-        .with_context(|| format!("{per_second}/s is not from 0.001 to {MAX_RATE}"))?;
+    let rate = nonzero(per_second)
+        .with_context(|| format!("{per_second}/s is not from 0.01 to {MAX_RATE}"))?;
     let (setting, rates) = watch::channel(Rate::ZERO);
     let (tally, all_ended) = (SharedTally::new(), Shutdown::new());
     let driven = run(Processor::new(url)?, rates, tally.clone(), all_ended.clone());
@@ -58,9 +58,9 @@ pub async fn drive(
             () = shutdown.stopping() => {}
         }
         setting.send_replace(Rate::ZERO);
-        // The slots that have come by now are sent or counted a moment later.
+        // The pacer and the load need a moment for the last slots.
         sleep(LAST_SLOTS).await;
-        // Requests have a timeout, so this ends.
+        // Requests have a timeout, so this loop ends.
         while 0 < tally.lock().ledger().in_flight {
             sleep(Duration::from_millis(10)).await;
         }
@@ -69,5 +69,5 @@ pub async fn drive(
     let (driven, ()) = tokio::join!(driven, script);
     driven?;
     let tally = tally.lock();
-    Ok(Outcome { ledger: tally.ledger(), latencies: tally.latencies_in_all() })
+    Ok(Outcome { ledger: tally.ledger(), latencies: tally.total_latencies() })
 }

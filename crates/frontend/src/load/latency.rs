@@ -1,37 +1,39 @@
-//! How long things take: the last ten seconds, and all of it, in a fixed amount of memory.
+//! Distributions of times, over the last ten seconds and since the start, in a fixed amount of
+//! memory.
 //!
-//! No clock: time comes in as an argument. Values are kept in HDR histograms of three digits, from a
-//! microsecond to a minute; a longer one counts as a minute. Prometheus is given a few [`Buckets`] instead.
+//! HDR histograms hold the times with three exact digits, from a microsecond to a minute; a longer
+//! time counts as a minute. Prometheus receives a few [`Buckets`] instead. Nothing here knows a
+//! clock: time is an argument.
 
 use std::time::Duration;
 
 use contract::Percentiles;
 use hdrhistogram::Histogram;
 
-/// The longest time that is told apart, in microseconds.
+/// The longest time, in microseconds.
 const MAX_US: u64 = 60_000_000;
 
-/// Digits that are exact.
+/// The number of exact digits.
 const DIGITS: u8 = 3;
 
-/// The seconds of the window.
+/// The length of the window, in seconds.
 const WINDOW: usize = 10;
 
-/// The bounds of the buckets, in seconds: those that Prometheus' own clients have, and finer ones for our own
+/// The bounds of the buckets, in seconds: the usual ones of Prometheus, and finer ones for
 /// lateness.
 const BOUNDS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
 ];
 
-/// Times of one kind. Twelve histograms of 70 KB each.
+/// The distribution of one kind of time. It has twelve histograms of 70 KB each.
 #[derive(Debug)]
 pub(crate) struct Latency {
-    /// The current second and those before it, each at its number modulo the window.
+    /// The last seconds, each at its number modulo the window.
     seconds: Vec<Histogram<u32>>,
-    /// The sum of these.
+    /// The sum of the last seconds.
     window: Histogram<u32>,
-    /// Everything.
+    /// The sum since the start.
     total: Histogram<u64>,
     buckets: Buckets,
     /// The number of the current second.
@@ -49,7 +51,7 @@ impl Latency {
         }
     }
 
-    /// Records that something took `took`.
+    /// Records a time.
     pub(crate) fn record(&mut self, now: Duration, took: Duration) {
         self.advance(now);
         let us = u64::try_from(took.as_micros()).unwrap_or(MAX_US);
@@ -59,18 +61,18 @@ impl Latency {
         self.buckets.record(took);
     }
 
-    /// Of the last ten seconds.
+    /// The percentiles of the last ten seconds.
     pub(crate) fn window(&mut self, now: Duration) -> Percentiles {
         self.advance(now);
         percentiles(&self.window)
     }
 
-    /// Of everything.
+    /// The percentiles since the start.
     pub(crate) fn total(&self) -> Percentiles {
         percentiles(&self.total)
     }
 
-    /// Everything, for Prometheus.
+    /// The buckets since the start, for Prometheus.
     pub(crate) fn buckets(&self) -> Buckets {
         self.buckets
     }
@@ -86,11 +88,11 @@ impl Latency {
         } else {
             for second in self.current + 1..=now {
                 let gone = &mut self.seconds[index(second)];
-                // An idle frontend is to cost nothing.
+                // Saves work while the frontend is idle.
                 if gone.is_empty() {
                     continue;
                 }
-                // Never fails: what is taken away was added before.
+                // Never fails: the window contains what is subtracted.
                 let _ = self.window.subtract(&*gone);
                 gone.reset();
             }
@@ -99,10 +101,11 @@ impl Latency {
     }
 }
 
-/// A histogram as Prometheus has it, since the start.
+/// The histogram that Prometheus receives, since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Buckets {
-    /// How many were at most each of [`BOUNDS`] and more than the one before, and more than the last.
+    /// The number of times in each bucket: at most its bound, and more than the bound before. The
+    /// last bucket has no bound.
     counts: [u64; BOUNDS.len() + 1],
     sum: Duration,
 }
@@ -114,17 +117,17 @@ impl Buckets {
         self.sum += took;
     }
 
-    /// The sum of all, in seconds.
+    /// The sum of all times, in seconds.
     pub(crate) fn sum(&self) -> f64 {
         self.sum.as_secs_f64()
     }
 
-    /// How many there were.
+    /// The number of times.
     pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Each upper bound in seconds, and how many there were up to it and above the one before.
+    /// The upper bound of each bucket, in seconds, and the number of times in it.
     pub(crate) fn counts(&self) -> Vec<(f64, u64)> {
         BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts).collect()
     }
@@ -166,10 +169,10 @@ mod tests {
         for took in 1..=1000 {
             latency.record(ms(took), ms(took));
         }
-        let of = latency.window(ms(1000));
-        assert_eq!(of.count, 1000);
-        for (actual, exact) in [(of.p50, 500.0), (of.p90, 900.0), (of.p99, 990.0), (of.max, 1000.0)]
-        {
+        let window = latency.window(ms(1000));
+        assert_eq!(window.count, 1000);
+        let Percentiles { p50, p90, p99, max, .. } = window;
+        for (actual, exact) in [(p50, 500.0), (p90, 900.0), (p99, 990.0), (max, 1000.0)] {
             assert!((actual / exact - 1.0).abs() <= 0.001, "{actual} instead of {exact}");
         }
     }
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn prometheus_is_given_buckets() {
+    fn prometheus_receives_buckets() {
         let mut latency = Latency::new();
         for took in [ms(1), ms(1), ms(2), Duration::from_secs(20)] {
             latency.record(ms(0), took);
@@ -202,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_too_long_to_be_counted() {
+    fn a_time_beyond_the_longest_is_counted() {
         let mut latency = Latency::new();
         latency.record(ms(1), Duration::from_secs(3600));
         latency.record(ms(1), Duration::ZERO);
-        let of = latency.window(ms(1));
-        assert_eq!(of.count, 2);
-        assert!((59_000.0..61_000.0).contains(&of.max), "{}", of.max);
+        let window = latency.window(ms(1));
+        assert_eq!(window.count, 2);
+        assert!((59_000.0..61_000.0).contains(&window.max), "{}", window.max);
     }
 }

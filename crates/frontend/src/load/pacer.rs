@@ -1,9 +1,9 @@
-//! Waits until requests are due, to a few hundredths of a millisecond.
+//! The pacer: waits for each slot, exactly to a few hundredths of a millisecond.
 //!
-//! On a thread of its own, because tokio's timers are exact to a millisecond only. It does not spin: it
-//! sleeps until the next slot, and at least half a millisecond, so that at high rates several slots share
-//! one waking. What it sends on is never queued: while the receiver does not keep up, slots stay in the
-//! schedule, and grow too late there.
+//! It uses a thread of its own, because tokio's timers are exact only to a millisecond. It does not
+//! spin. It sleeps until the next slot, and at least half a millisecond: at high rates, several
+//! slots share one wake-up. It queues nothing: while the receiver is too slow, slots stay in the
+//! schedule, and become too late there.
 
 use std::{
     sync::{
@@ -21,18 +21,18 @@ use tokio::{
 
 use super::{rate::Rate, schedule::Schedule};
 
-/// The shortest time between two wakings.
+/// The shortest time between two wake-ups.
 const QUANTUM: Duration = Duration::from_micros(500);
 
-/// Batches that may be on their way to the receiver.
+/// How many batches may wait for the receiver.
 const MAX_WAITING: usize = 4;
 
-/// Slots whose time has come.
+/// The slots that have come since the last batch.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// When each was due of those that are to be sent now.
+    /// The due times of the slots to send now.
     pub(crate) due: Vec<Duration>,
-    /// How many are too late to be sent.
+    /// The number of slots that are too late to be sent.
     pub(crate) missed: u64,
 }
 
@@ -42,7 +42,7 @@ impl Batch {
     }
 }
 
-/// The thread that waits. It ends when this is dropped.
+/// The thread that waits for slots. It ends when this is dropped.
 pub(crate) struct Pacer {
     pub(crate) batches: mpsc::Receiver<Batch>,
     setting: Arc<Setting>,
@@ -56,10 +56,10 @@ struct Setting {
 }
 
 impl Pacer {
-    /// Starts without a rate. Times are measured from `start`.
+    /// Starts the thread, with a rate of zero. Times count from `start`.
     ///
     /// # Errors
-    /// When the system has no thread to spare.
+    /// When the system cannot start a thread.
     pub(crate) fn start(start: Instant) -> std::io::Result<Self> {
         let (sender, batches) = mpsc::channel(MAX_WAITING);
         let setting = Arc::new(Setting { rate: AtomicU32::new(0), ended: AtomicBool::new(false) });
@@ -69,7 +69,7 @@ impl Pacer {
         Ok(Self { batches, setting, thread })
     }
 
-    /// Changes the rate, in force at once.
+    /// Changes the rate at once.
     pub(crate) fn set_rate(&self, rate: Rate) {
         self.setting.rate.store(rate.millis(), Ordering::Release);
         self.thread.unpark();
@@ -105,11 +105,11 @@ fn pace(start: Instant, setting: &Setting, batches: &mpsc::Sender<Batch>) {
     }
 }
 
-/// What the pacer does whenever it wakes. No clock: time comes in as an argument.
+/// The pacer's decisions at each wake-up. They know no clock: time is an argument.
 pub(super) struct Pacing {
     schedule: Schedule,
     rate: Rate,
-    /// Slots that have been missed since the last batch.
+    /// The number of missed slots since the last batch.
     missed: u64,
 }
 
@@ -118,7 +118,7 @@ impl Pacing {
         Self { schedule: Schedule::new(), rate: Rate::ZERO, missed: 0 }
     }
 
-    /// Sets the rate, whether it has changed or not.
+    /// Sets the rate, which may be the same as before.
     pub(super) fn set_rate(&mut self, now: Duration, rate: Rate) {
         if rate != self.rate {
             self.rate = rate;
@@ -126,14 +126,14 @@ impl Pacing {
         }
     }
 
-    /// The slots whose time has come.
+    /// Takes the slots that have come.
     pub(super) fn take(&mut self, now: Duration) -> Batch {
         let mut due = Vec::new();
         let missed = std::mem::take(&mut self.missed) + self.schedule.take_due(now, &mut due);
         Batch { due, missed }
     }
 
-    /// When to look again; `None` if not before the rate is set.
+    /// When to wake up again; `None` if only after the rate is set.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         let next = self.schedule.next().or_else(|| (0 < self.missed).then_some(now));
         next.map(|next| next.max(now + QUANTUM))
@@ -148,19 +148,19 @@ mod tests {
     use super::*;
 
     fn rate(per_second: u32) -> Rate {
-        Rate::asked(&json!({ "freq": per_second }), 10_000).unwrap()
+        Rate::parse(&json!({ "freq": per_second }), 10_000).unwrap()
     }
 
     #[tokio::test]
-    async fn a_rate_is_in_force_at_once_and_zero_is_silence() {
+    async fn a_rate_is_in_force_at_once_and_zero_sends_nothing() {
         let start = Instant::now();
         let mut pacer = Pacer::start(start).unwrap();
         for _ in 0..3 {
             pacer.set_rate(rate(1000));
-            let asked = start.elapsed();
+            let set_at = start.elapsed();
             let first = pacer.batches.recv().await.unwrap();
-            let first = first.due.first().copied().unwrap_or(asked);
-            assert!(first - asked < Duration::from_millis(20), "after {:?}", first - asked);
+            let first = first.due.first().copied().unwrap_or(set_at);
+            assert!(first - set_at < Duration::from_millis(20), "after {:?}", first - set_at);
             pacer.set_rate(Rate::ZERO);
             let drain = async { while pacer.batches.recv().await.is_some() {} };
             assert!(timeout(Duration::from_millis(50), drain).await.is_err());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_received_in_time_is_missed_not_queued() {
+    async fn slots_that_nobody_receives_in_time_are_missed_not_queued() {
         let start = Instant::now();
         let mut pacer = Pacer::start(start).unwrap();
         pacer.set_rate(rate(1000));
@@ -183,7 +183,7 @@ mod tests {
         let missed: u64 = batches.iter().map(|batch| batch.missed).sum();
         let all = sent as u64 + missed;
         assert!((495..=560).contains(&all), "{all} slots in half a second");
-        assert!(sent < 50, "{sent} were sent on to nobody");
+        assert!(sent < 50, "{sent} were sent to nobody");
     }
 
     #[tokio::test]
@@ -193,7 +193,7 @@ mod tests {
         drop(pacer);
         let start = Instant::now();
         while 1 < Arc::strong_count(&setting) {
-            assert!(start.elapsed() < Duration::from_secs(5), "it goes on");
+            assert!(start.elapsed() < Duration::from_secs(5), "the thread goes on");
             thread::yield_now();
         }
     }

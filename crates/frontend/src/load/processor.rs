@@ -1,8 +1,11 @@
 //! Sends requests to the worker.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use super::{Workers, tally::Failure};
+use super::{Workers, resolver::ShuffledResolver, tally::Failure};
 use bytes::Bytes;
 use chassis::HttpUrl;
 use contract::{Work, calculation};
@@ -15,37 +18,46 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::Instant;
 
-/// How long a connection may take to be made.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a connection is kept for the next request: less than the worker keeps it, so that it is
-/// never closed as a request is sent.
+/// How long an idle connection stays open for the next request. The worker keeps it longer, so the
+/// worker never closes a connection while a request is sent.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many idle connections are kept.
+/// How long connections are used. Then the name of the worker is looked up again, and new
+/// connections may reach another worker: without a mesh, a connection is what is balanced.
+const MAX_AGE: Duration = Duration::from_secs(2);
+
+/// How many idle connections stay open.
 const MAX_IDLE: usize = 256;
 
-/// How much of an answer is read, in bytes. `OK` is two.
+/// The largest answer, in bytes. `OK` has two.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Length of the random strings.
+/// The length of the random strings.
 const TEXT_LENGTH: usize = 11;
 
 /// The worker's address and the connections to it. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Processor {
-    client: Client<HttpConnector, Full<Bytes>>,
+    connections: Arc<Mutex<Connections>>,
     uri: Uri,
 }
 
-impl Processor {
-    /// Prepares to send requests to `url`.
-    ///
-    /// # Errors
-    /// When it is not a URI by the rules of HTTP.
-    pub(crate) fn new(url: &HttpUrl) -> anyhow::Result<Self> {
-        let mut connector = HttpConnector::new();
+type HttpClient = Client<HttpConnector<ShuffledResolver>, Full<Bytes>>;
+
+/// The connections of the last seconds.
+struct Connections {
+    client: HttpClient,
+    since: Instant,
+}
+
+impl Connections {
+    fn new() -> Self {
+        let mut connector = HttpConnector::new_with_resolver(ShuffledResolver::default());
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
@@ -53,12 +65,33 @@ impl Processor {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .build(connector);
-        Ok(Self { client, uri: url.url().as_str().parse()? })
+        Self { client, since: Instant::now() }
+    }
+}
+
+impl Processor {
+    /// Prepares to send requests to `url`.
+    ///
+    /// # Errors
+    /// When the address is not a URI by the rules of HTTP.
+    pub(crate) fn new(url: &HttpUrl) -> anyhow::Result<Self> {
+        let connections = Arc::new(Mutex::new(Connections::new()));
+        Ok(Self { connections, uri: url.url().as_str().parse()? })
+    }
+
+    /// The client of the present connections. Requests in flight keep the connections of a client
+    /// before.
+    fn client(&self) -> HttpClient {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if MAX_AGE <= connections.since.elapsed() {
+            *connections = Connections::new();
+        }
+        connections.client.clone()
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, Failure> {
         let text: String = (0..TEXT_LENGTH).map(|_| fastrand::alphanumeric()).collect();
-        // Neither can fail: a string is JSON, and the address was a URI when it was parsed.
+        // Neither can fail: a string can be JSON, and the address is a URI.
         let body = serde_json::to_vec(&Work { text: text.into() }).map_err(|_| Failure::Reset)?;
         Request::builder()
             .method(Method::POST)
@@ -72,13 +105,13 @@ impl Processor {
 impl Workers for Processor {
     async fn process(&self) -> Result<Option<String>, Failure> {
         let response =
-            self.client.request(self.request()?).await.map_err(|error| {
+            self.client().request(self.request()?).await.map_err(|error| {
                 if error.is_connect() { Failure::Connect } else { Failure::Reset }
             })?;
         let status = response.status();
         let calculation = response.headers().get(calculation::HEADER);
         let calculation = calculation.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        // Read to its end, so that the connection can be used again.
+        // The body is read to its end, so that the connection can be used again.
         let body = Limited::new(response.into_body(), MAX_ANSWER);
         body.collect().await.map_err(|_| Failure::Reset)?;
         if status == StatusCode::OK {

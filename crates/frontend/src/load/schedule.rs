@@ -1,12 +1,13 @@
-//! The schedule of sends: when each request is due, and which of those that are late are still sent.
+//! The schedule: when each request is due, and which late requests are still sent.
 //!
-//! No clock, no waiting: time comes in as an argument, measured from a start of the caller's choosing.
-//! Slots stand where a continuous count of `rate × time` passes a whole number, computed in integers,
-//! so that the schedule neither drifts nor depends on how often it is looked at.
+//! A slot is the moment at which a continuous count of `rate × time` passes a whole number. The
+//! count is computed in integers, so the schedule does not drift, and does not depend on how often
+//! it is read. Nothing here waits or knows a clock: time is an argument, and counts from a start
+//! that the caller chooses.
 //!
-//! Slots that are late, because the process did not run, are made good at no more than twice the rate,
-//! as wrk2 does it. Those that are later than a tenth of a second are not: they would be a burst that
-//! nobody asked for.
+//! Slots are late if the process did not run for a moment. The schedule catches up at no more than
+//! twice the rate, as wrk2 does. It drops slots that are more than a tenth of a second late:
+//! together they would be a burst that nobody requested.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,37 +16,38 @@ use super::rate::Rate;
 /// One slot, in the unit of the count: thousandths of a request per second × nanoseconds.
 const SLOT: u128 = 1_000_000_000_000;
 
-/// How late a slot may be and still be sent.
+/// How late a slot may be sent.
 pub(crate) const MAX_LATENESS: Duration = Duration::from_millis(100);
 
-/// How many times the rate may be sent while late slots are made good.
+/// The highest multiple of the rate while the schedule catches up.
 const CATCH_UP: u128 = 2;
 
-/// What may be saved up of that: as much as comes in 5 ms, and never less than one slot. It covers the
-/// moments between two looks, so that a look that comes a little late sends all that is due.
-const SAVED: Duration = Duration::from_millis(5);
+/// The time over which the allowance may accumulate; it is never less than one slot. It covers the
+/// time between two wake-ups, so a slightly late wake-up sends everything that is due.
+const ALLOWANCE_TIME: Duration = Duration::from_millis(5);
 
-/// Slots at a rate that may change at any time.
+/// The slots of a rate that may change at any time.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     rate: Rate,
     /// When the rate last changed.
     anchor: u128,
-    /// The count at the anchor, less the slots that had come by then: less than one slot.
+    /// The part of a slot that had passed at the anchor: the count, without the slots that had
+    /// come.
     carried: u128,
-    /// Slots that have come since the anchor.
+    /// The number of slots that have come since the anchor.
     come: u128,
-    /// When the slots were due that have come and may still be sent. At most as many as come in
-    /// [`MAX_LATENESS`].
+    /// The due times of the slots that have come and may still be sent. There are at most as many
+    /// as come in [`MAX_LATENESS`].
     waiting: VecDeque<Duration>,
-    /// What may be sent now, in the unit of the count.
+    /// How much may be sent now, in the unit of the count.
     allowance: u128,
     /// When the allowance was last filled.
     filled: u128,
 }
 
 impl Schedule {
-    /// A schedule without slots.
+    /// Creates a schedule with a rate of zero, which has no slots.
     pub(crate) fn new() -> Self {
         let waiting = VecDeque::new();
         Self {
@@ -59,9 +61,10 @@ impl Schedule {
         }
     }
 
-    /// Changes the rate; returns how many slots are too late to be sent. The part of a slot that has
-    /// passed stays passed, so there is neither a gap nor a burst, however often the rate changes. At a
-    /// rate of zero nothing is sent any more, late or not.
+    /// Changes the rate; returns the number of slots that are too late to be sent.
+    ///
+    /// The part of a slot that has passed is kept, so there is neither a gap nor a burst, however
+    /// often the rate changes. A rate of zero also drops the late slots.
     pub(crate) fn set_rate(&mut self, now: Duration, rate: Rate) -> u64 {
         let mut missed = self.advance(now);
         self.carried = self.count(now.as_nanos()) - self.come * SLOT;
@@ -75,8 +78,8 @@ impl Schedule {
         missed
     }
 
-    /// Takes the slots that are to be sent now: adds when each was due to `due`, and returns how many
-    /// are too late to be sent.
+    /// Takes the slots to send now: adds their due times to `due`, and returns the number of slots
+    /// that are too late to be sent.
     pub(crate) fn take_due(&mut self, now: Duration, due: &mut Vec<Duration>) -> u64 {
         let missed = self.advance(now);
         while SLOT <= self.allowance
@@ -88,7 +91,7 @@ impl Schedule {
         missed
     }
 
-    /// When there is something to be sent next; `None` if the rate is zero.
+    /// When the next slot may be sent; `None` if the rate is zero.
     pub(crate) fn next(&self) -> Option<Duration> {
         let rate = u128::from(self.rate.millis());
         let next_slot = self.slot(self.come + 1)?;
@@ -99,20 +102,20 @@ impl Schedule {
         Some(duration(self.filled + missing.div_ceil(CATCH_UP * rate)))
     }
 
-    /// Lets time pass: slots come, those that have waited for too long go, and the allowance fills.
-    /// Returns how many have gone.
+    /// Advances to `now`: adds the slots that have come, drops those that have become too late, and
+    /// fills the allowance. Returns the number of dropped slots.
     fn advance(&mut self, now: Duration) -> u64 {
         let now_ns = now.as_nanos();
         let rate = u128::from(self.rate.millis());
         let passed = now_ns.saturating_sub(self.filled);
-        let most = SLOT.max(CATCH_UP * rate * SAVED.as_nanos());
-        // What was saved up at a higher rate stays: it is for slots that came then.
+        let most = SLOT.max(CATCH_UP * rate * ALLOWANCE_TIME.as_nanos());
+        // The allowance of a higher rate is kept: it is for slots that came at that rate.
         self.allowance = self.allowance.max(most.min(self.allowance + CATCH_UP * rate * passed));
         self.filled = self.filled.max(now_ns);
 
         let come = (self.count(now_ns) / SLOT).max(self.come);
         let limit = now_ns.saturating_sub(MAX_LATENESS.as_nanos());
-        // Those that came and went since the last look need not be listed.
+        // Slots that came and became too late since the last call need not be listed.
         let gone = (self.count(limit) / SLOT).clamp(self.come, come);
         let mut missed = u64::try_from(gone - self.come).unwrap_or(u64::MAX);
         if 0 < missed {
@@ -130,7 +133,7 @@ impl Schedule {
         missed
     }
 
-    /// When a slot is due: the first nanosecond at which it has come in full.
+    /// When a slot is due: the first nanosecond at which the count has passed it.
     fn slot(&self, index: u128) -> Option<Duration> {
         let rate = u128::from(self.rate.millis());
         let missing = (index * SLOT).saturating_sub(self.carried);

@@ -1,27 +1,24 @@
-//! Counts where every planned request is and how long it took, and every result that is seen.
+//! The tally: counts every planned request and every received result, and measures their times.
 //!
-//! `planned = sent + missed + shed` and `sent = answered + failed + in flight` hold at every instant,
-//! because each step of a request is one call here. No clock: time comes in as an argument, measured from
-//! the same start as the schedule's.
+//! Its ledger has each request in exactly one state: `planned = sent + missed + shed` and `sent =
+//! answered + failed + in flight` hold at every moment, because each step of a request is one call.
+//! Nothing here knows a clock: time is an argument, and counts from the start of the schedule.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use contract::{ByPrefix, Latencies, Ledger, Results, calculation};
+use contract::{ByPrefix, Latencies, Ledger, OTHER_PREFIX, Results, calculation};
 
 use super::{
     latency::{Buckets, Latency},
     trips::Trips,
 };
 
-/// How many prefixes are counted apart; results with any other are counted under [`OTHER`].
+/// How many prefixes are counted apart. Results with any other count under [`OTHER_PREFIX`].
 const MAX_PREFIXES: usize = 8;
 
-/// Of how many prefixes latencies are kept apart, each in 2.7 MB; those of any other are kept under [`OTHER`].
+/// How many prefixes have times of their own, in 2.7 MB each. Times of any other count under
+/// [`OTHER_PREFIX`], and so do answers without a calculation.
 const MAX_TIMED_PREFIXES: usize = 4;
-
-/// Stands for every prefix beyond the first few, for messages that no worker has published, and for answers
-/// that name no calculation.
-const OTHER: &str = "other";
 
 /// How a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +33,16 @@ pub(crate) enum Failure {
     Status(u16),
 }
 
-/// A request that has been sent.
+/// A sent request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
-    /// When it was due.
+    /// When the request was due.
     pub(crate) due: Duration,
-    /// When it was sent.
+    /// When the request was sent.
     pub(crate) at: Duration,
 }
 
-/// The counts, since the frontend started.
+/// The counts and times, since the frontend started.
 #[derive(Debug)]
 pub(crate) struct Tally {
     ledger: Ledger,
@@ -55,12 +52,12 @@ pub(crate) struct Tally {
     lateness: Latency,
     trip: Latency,
     trips: Trips,
-    by_prefix: BTreeMap<String, Timed>,
+    by_prefix: BTreeMap<String, PrefixTimes>,
 }
 
-/// What is known of the answers with one prefix.
+/// The times of the answers with one prefix.
 #[derive(Debug)]
-struct Timed {
+struct PrefixTimes {
     corrected: Latency,
     service: Latency,
     trip: Latency,
@@ -80,28 +77,33 @@ impl Tally {
         }
     }
 
-    /// A slot has come, and its request is sent.
-    pub(crate) fn send(&mut self, sent: Sent) {
+    /// Records a slot whose request is sent.
+    pub(crate) fn record_sent(&mut self, sent: Sent) {
         self.ledger.planned += 1;
         self.ledger.sent += 1;
         self.ledger.in_flight += 1;
         self.lateness.record(sent.at, sent.at.saturating_sub(sent.due));
     }
 
-    /// A slot has come, but too many requests are in flight.
-    pub(crate) fn shed(&mut self) {
+    /// Records a slot that is not sent, because too many requests are in flight.
+    pub(crate) fn record_shed(&mut self) {
         self.ledger.planned += 1;
         self.ledger.shed += 1;
     }
 
-    /// Slots have come too late to be sent.
-    pub(crate) fn miss(&mut self, slots: u64) {
+    /// Records slots that are too late to be sent.
+    pub(crate) fn record_missed(&mut self, slots: u64) {
         self.ledger.planned += slots;
         self.ledger.missed += slots;
     }
 
-    /// A request that was sent has ended: with an answer, which may name its calculation, or without one.
-    pub(crate) fn end(&mut self, now: Duration, sent: Sent, result: Result<Option<&str>, Failure>) {
+    /// Records the end of a request: an answer, which may contain the calculation, or a failure.
+    pub(crate) fn record_end(
+        &mut self,
+        now: Duration,
+        sent: Sent,
+        result: Result<Option<&str>, Failure>,
+    ) {
         let ledger = &mut self.ledger;
         ledger.in_flight -= 1;
         let count = match result {
@@ -115,57 +117,58 @@ impl Tally {
         };
         *count += 1;
         if let Ok(calculation) = result {
-            self.answer(now, sent, calculation);
+            self.record_answer(now, sent, calculation);
         }
     }
 
-    fn answer(&mut self, now: Duration, sent: Sent, calculation: Option<&str>) {
+    fn record_answer(&mut self, now: Duration, sent: Sent, calculation: Option<&str>) {
         let (corrected, service) = (now.saturating_sub(sent.due), now.saturating_sub(sent.at));
         self.corrected.record(now, corrected);
         self.service.record(now, service);
-        let trip = calculation.and_then(|of| self.trips.answer(now, of, sent.at));
-        let timed = timed(&mut self.by_prefix, calculation);
-        timed.corrected.record(now, corrected);
-        timed.service.record(now, service);
+        let trip =
+            calculation.and_then(|calculation| self.trips.record_answer(now, calculation, sent.at));
+        let times = times_of(&mut self.by_prefix, calculation);
+        times.corrected.record(now, corrected);
+        times.service.record(now, service);
         if let Some(trip) = trip {
             self.trip.record(now, trip);
-            timed.trip.record(now, trip);
+            times.trip.record(now, trip);
         }
     }
 
-    /// A result has been seen, and shown to the browsers or not.
-    pub(crate) fn see(&mut self, now: Duration, message: &str, shown: bool) {
+    /// Records a result that the feed has received, and whether the browsers are shown it.
+    pub(crate) fn record_result(&mut self, now: Duration, message: &str, is_shown: bool) {
         let results = &mut self.results;
         results.total += 1;
-        results.unshown += u64::from(!shown);
-        let prefix = calculation::prefix(message).unwrap_or(OTHER);
-        let known =
+        results.unshown += u64::from(!is_shown);
+        let prefix = calculation::prefix(message).unwrap_or(OTHER_PREFIX);
+        let is_known =
             results.by_prefix.contains_key(prefix) || results.by_prefix.len() < MAX_PREFIXES;
-        let key = if known { prefix } else { OTHER };
+        let key = if is_known { prefix } else { OTHER_PREFIX };
         *results.by_prefix.entry(key.to_owned()).or_default() += 1;
 
-        if let Some(trip) = self.trips.arrive(now, message) {
+        if let Some(trip) = self.trips.record_result(now, message) {
             self.trip.record(now, trip);
-            timed(&mut self.by_prefix, Some(message)).trip.record(now, trip);
+            times_of(&mut self.by_prefix, Some(message)).trip.record(now, trip);
         }
     }
 
-    /// Results have come faster than they could be read.
-    pub(crate) fn drop_results(&mut self, results: u64) {
+    /// Records messages that the feed has dropped.
+    pub(crate) fn record_dropped(&mut self, results: u64) {
         self.results.dropped += results;
     }
 
-    /// Where every request is now.
+    /// The state of every request.
     pub(crate) fn ledger(&self) -> Ledger {
         self.ledger
     }
 
-    /// The results seen so far.
+    /// The results received so far.
     pub(crate) fn results(&mut self, now: Duration) -> Results {
         Results { trips: self.trips.counts(now), ..self.results.clone() }
     }
 
-    /// How long things have taken in the last ten seconds.
+    /// The times of the last ten seconds.
     pub(crate) fn latencies(&mut self, now: Duration) -> Latencies {
         Latencies {
             corrected: self.corrected.window(now),
@@ -175,8 +178,8 @@ impl Tally {
         }
     }
 
-    /// How long things have taken since the start.
-    pub(crate) fn latencies_in_all(&self) -> Latencies {
+    /// The times since the start.
+    pub(crate) fn total_latencies(&self) -> Latencies {
         Latencies {
             corrected: self.corrected.total(),
             service: self.service.total(),
@@ -185,46 +188,49 @@ impl Tally {
         }
     }
 
-    /// How long requests have been sent late since the start.
+    /// The lateness of requests since the start.
     pub(crate) fn lateness(&self) -> Buckets {
         self.lateness.buckets()
     }
 
-    /// How long answers have taken since the start: by kind, as in [`Latencies`], and by prefix.
+    /// The times of answers since the start: by kind, as in [`Latencies`], and by prefix.
     pub(crate) fn answers(&self) -> Vec<(&'static str, String, Buckets)> {
-        let of = |(prefix, timed): (&String, &Timed)| {
-            [("corrected", &timed.corrected), ("service", &timed.service), ("trip", &timed.trip)]
+        let buckets = |(prefix, times): (&String, &PrefixTimes)| {
+            [("corrected", &times.corrected), ("service", &times.service), ("trip", &times.trip)]
                 .map(|(kind, latency)| (kind, prefix.clone(), latency.buckets()))
         };
-        self.by_prefix.iter().flat_map(of).collect()
+        self.by_prefix.iter().flat_map(buckets).collect()
     }
 
-    /// The latencies of the last ten seconds for each prefix that answers have named.
+    /// The times of the last ten seconds for each prefix of the answers.
     pub(crate) fn by_prefix(&mut self, now: Duration) -> BTreeMap<String, ByPrefix> {
-        let of = |(prefix, timed): (&String, &mut Timed)| {
-            let latencies = ByPrefix {
-                answered: timed.corrected.buckets().count(),
-                corrected: timed.corrected.window(now),
-                service: timed.service.window(now),
-                trip: timed.trip.window(now),
+        let window = |(prefix, times): (&String, &mut PrefixTimes)| {
+            let window = ByPrefix {
+                answered: times.corrected.buckets().count(),
+                corrected: times.corrected.window(now),
+                service: times.service.window(now),
+                trip: times.trip.window(now),
             };
-            (prefix.clone(), latencies)
+            (prefix.clone(), window)
         };
-        self.by_prefix.iter_mut().map(of).collect()
+        self.by_prefix.iter_mut().map(window).collect()
     }
 }
 
-fn timed<'a>(all: &'a mut BTreeMap<String, Timed>, calculation: Option<&str>) -> &'a mut Timed {
-    let prefix = calculation.and_then(calculation::prefix).unwrap_or(OTHER);
-    let known = all.contains_key(prefix)
-        || all.keys().filter(|known| *known != OTHER).count() < MAX_TIMED_PREFIXES;
-    let key = if known { prefix } else { OTHER };
-    // Not by `entry`, which would want a new string for each answer.
+fn times_of<'a>(
+    all: &'a mut BTreeMap<String, PrefixTimes>,
+    calculation: Option<&str>,
+) -> &'a mut PrefixTimes {
+    let prefix = calculation.and_then(calculation::prefix).unwrap_or(OTHER_PREFIX);
+    let is_known = all.contains_key(prefix)
+        || all.keys().filter(|known| *known != OTHER_PREFIX).count() < MAX_TIMED_PREFIXES;
+    let key = if is_known { prefix } else { OTHER_PREFIX };
+    // `entry` would need a new string for each answer.
     if !all.contains_key(key) {
         let [corrected, service, trip] = std::array::from_fn(|_| Latency::new());
-        all.insert(key.to_owned(), Timed { corrected, service, trip });
+        all.insert(key.to_owned(), PrefixTimes { corrected, service, trip });
     }
-    all.get_mut(key).expect("it was there, or has been added")
+    all.get_mut(key).expect("the key exists, or has been added")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The whole load under a clock that the tests move: the schedule, the sending, the counting; the pacer's
-//! decisions without its thread, and workers that do as they are told.
+//! The whole load under a clock that the tests move: the schedule, the sending, the counting. The
+//! tests use the pacer's decisions without its thread, and workers whose behavior they set.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -12,30 +12,30 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// What workers do with a request.
+/// The behavior of the workers.
 #[derive(Clone, Copy, Debug)]
-enum Manner {
+enum Behavior {
     Answer,
-    /// Answer without saying what the calculation is.
-    AnswerBarely,
+    /// Answer without a calculation.
+    AnswerOnly,
     Fail(Failure),
-    /// Answer nothing before then.
+    /// Answer nothing before a moment.
     StallUntil(Instant),
 }
 
-/// Workers that do as they are told.
+/// Workers whose behavior, and the time it takes, the tests set.
 #[derive(Clone)]
-struct Told(Arc<Mutex<(Manner, Duration)>>);
+struct ScriptedWorkers(Arc<Mutex<(Behavior, Duration)>>);
 
-impl Workers for Told {
+impl Workers for ScriptedWorkers {
     async fn process(&self) -> Result<Option<String>, Failure> {
-        let (manner, takes) = *self.0.lock().unwrap();
-        sleep(takes).await;
-        match manner {
-            Manner::Answer => Ok(Some(format!("{}{:044}", "bursty-", fastrand::u64(..)))),
-            Manner::AnswerBarely => Ok(None),
-            Manner::Fail(failure) => Err(failure),
-            Manner::StallUntil(end) => {
+        let (behavior, time) = *self.0.lock().unwrap();
+        sleep(time).await;
+        match behavior {
+            Behavior::Answer => Ok(Some(format!("{}{:044}", "bursty-", fastrand::u64(..)))),
+            Behavior::AnswerOnly => Ok(None),
+            Behavior::Fail(failure) => Err(failure),
+            Behavior::StallUntil(end) => {
                 sleep_until(end).await;
                 Ok(None)
             }
@@ -45,24 +45,24 @@ impl Workers for Told {
 
 /// The load, a rate and the time that passes.
 struct Play {
-    load: Load<Told>,
+    load: Load<ScriptedWorkers>,
     pacing: Pacing,
     rate: u32,
     /// The count of slots that have come, in thousandths of a request per second × nanoseconds.
     area: u128,
-    /// When each request was sent, of the last.
+    /// The number of requests sent at each wake-up.
     sends: VecDeque<(Duration, u64)>,
 }
 
 impl Play {
     fn new() -> Self {
-        let told = Told(Arc::new(Mutex::new((Manner::Answer, Duration::ZERO))));
-        let load = Load::new(told, SharedTally::new());
+        let workers = Arc::new(Mutex::new((Behavior::Answer, Duration::ZERO)));
+        let load = Load::new(ScriptedWorkers(workers), SharedTally::new());
         Self { load, pacing: Pacing::new(), rate: 0, area: 0, sends: VecDeque::new() }
     }
 
-    fn tell(&self, manner: Manner, takes: Duration) {
-        *self.load.workers.0.lock().unwrap() = (manner, takes);
+    fn script(&self, behavior: Behavior, time: Duration) {
+        *self.load.workers.0.lock().unwrap() = (behavior, time);
     }
 
     fn now(&self) -> Duration {
@@ -74,20 +74,20 @@ impl Play {
     }
 
     fn latencies(&self) -> contract::Latencies {
-        self.load.tally.lock().latencies_in_all()
+        self.load.tally.lock().total_latencies()
     }
 
-    /// Asks for a rate, in thousandths.
-    fn ask(&mut self, millis: u32) {
+    /// Sets the rate, in thousandths of a request per second.
+    fn set_rate(&mut self, millis: u32) {
         self.rate = millis;
         self.pacing.set_rate(self.now(), Rate::from_millis(millis));
     }
 
-    /// Lets time pass as it does, with a look whenever there is something to be sent.
+    /// Lets time pass, and wakes up whenever a slot may be sent.
     async fn run(&mut self, time: Duration) {
         let (start, end) = (self.now(), self.now() + time);
         loop {
-            self.look();
+            self.wake_up();
             let next = self.pacing.next(self.now()).map_or(end, |next| next.min(end));
             if end <= self.now() {
                 break;
@@ -97,14 +97,14 @@ impl Play {
         self.area += u128::from(self.rate) * (self.now() - start).as_nanos();
     }
 
-    /// Lets time pass in which this process does nothing.
+    /// Lets time pass while the process does nothing.
     async fn freeze(&mut self, time: Duration) {
         let start = self.now();
         advance(time).await;
         self.area += u128::from(self.rate) * (self.now() - start).as_nanos();
     }
 
-    fn look(&mut self) {
+    fn wake_up(&mut self) {
         let before = self.ledger().sent;
         let batch = self.pacing.take(self.now());
         self.load.send(&batch);
@@ -122,23 +122,23 @@ impl Play {
         assert_eq!(in_flight as usize, MAX_IN_FLIGHT - self.load.permits.available_permits());
     }
 
-    /// Ends the load, and waits for what is in flight.
+    /// Ends the load, and waits for the requests in flight.
     async fn end(&mut self) {
-        self.ask(0);
-        self.look();
+        self.set_rate(0);
+        self.wake_up();
         sleep(REQUEST_TIMEOUT + ms(2)).await;
         self.check_adds_up();
         let ledger = self.ledger();
         assert_eq!(ledger.in_flight, 0);
         let come = u64::try_from(self.area / 1_000_000_000_000).unwrap();
-        assert_eq!(ledger.planned, come, "every slot is somewhere");
+        assert_eq!(ledger.planned, come, "every slot is counted");
     }
 
-    /// The most requests that were sent within a stretch of time.
+    /// The highest number of requests that were sent within a time.
     fn most_within(&self, width: Duration) -> u64 {
         let within = |start: Duration| {
-            let of = self.sends.iter().filter(|(at, _)| start <= *at && *at < start + width);
-            of.map(|(_, sent)| sent).sum()
+            let sends = self.sends.iter().filter(|(at, _)| start <= *at && *at < start + width);
+            sends.map(|(_, sent)| sent).sum()
         };
         self.sends.iter().map(|(at, _)| within(*at)).max().unwrap_or(0)
     }
@@ -148,7 +148,7 @@ impl Play {
 async fn every_rate_is_held_exactly() {
     for rate in [300, 400, 700, 1000] {
         let mut play = Play::new();
-        play.ask(rate * 1000);
+        play.set_rate(rate * 1000);
         play.run(ms(10_000)).await;
         assert_eq!(play.ledger().sent, u64::from(rate) * 10);
         play.end().await;
@@ -158,8 +158,8 @@ async fn every_rate_is_held_exactly() {
 #[tokio::test(start_paused = true)]
 async fn slow_answers_do_not_slow_the_load() {
     let mut play = Play::new();
-    play.tell(Manner::AnswerBarely, ms(200));
-    play.ask(1_000_000);
+    play.script(Behavior::AnswerOnly, ms(200));
+    play.set_rate(1_000_000);
     play.run(ms(10_000)).await;
     play.end().await;
     let ledger = play.ledger();
@@ -171,23 +171,24 @@ async fn slow_answers_do_not_slow_the_load() {
 #[tokio::test(start_paused = true)]
 async fn a_stall_shows_in_the_corrected_latency() {
     let mut play = Play::new();
-    play.ask(1_000_000);
+    play.set_rate(1_000_000);
     play.run(ms(5000)).await;
-    play.tell(Manner::StallUntil(Instant::now() + ms(1000)), Duration::ZERO);
+    play.script(Behavior::StallUntil(Instant::now() + ms(1000)), Duration::ZERO);
     play.run(ms(1000)).await;
-    play.tell(Manner::Answer, Duration::ZERO);
+    play.script(Behavior::Answer, Duration::ZERO);
     play.run(ms(14_000)).await;
     play.end().await;
     assert_eq!(play.ledger().sent, 20_000);
-    // One request in twenty waited, evenly for up to a second: one in a hundred for more than 0.8 s.
+    // One request in twenty waited for up to a second, evenly; one in a hundred for more than 0.8
+    // s.
     let p99 = play.latencies().corrected.p99;
     assert!((p99 / 800.0 - 1.0).abs() < 0.05, "{p99}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frozen_second_is_not_made_good_in_a_burst() {
+async fn the_load_does_not_catch_up_a_frozen_second_in_a_burst() {
     let mut play = Play::new();
-    play.ask(1_000_000);
+    play.set_rate(1_000_000);
     play.run(ms(2000)).await;
     play.freeze(ms(1000)).await;
     play.run(ms(2000)).await;
@@ -199,11 +200,11 @@ async fn a_frozen_second_is_not_made_good_in_a_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_beyond_the_cap_is_shed_and_nothing_else() {
+async fn only_requests_beyond_the_limit_are_shed() {
     let mut play = Play::new();
-    play.tell(Manner::Answer, ms(60_000));
-    play.ask(1_000_000);
-    // No request has been given up yet.
+    play.script(Behavior::Answer, ms(60_000));
+    play.set_rate(1_000_000);
+    // No request has timed out yet.
     play.run(ms(2500)).await;
     let ledger = play.ledger();
     assert_eq!(ledger.in_flight, MAX_IN_FLIGHT as u64);
@@ -219,7 +220,7 @@ async fn ten_changes_a_second_neither_lose_nor_add_a_request() {
     let mut exact = 0.0;
     for change in 0..100_u32 {
         let rate = 1 + (change * 37) % 900;
-        play.ask(rate * 1000);
+        play.set_rate(rate * 1000);
         play.run(ms(100)).await;
         exact += f64::from(rate) / 10.0;
         let sent = play.ledger().sent as f64;
@@ -232,32 +233,32 @@ async fn ten_changes_a_second_neither_lose_nor_add_a_request() {
 enum Step {
     Run(u64),
     Freeze(u64),
-    Ask(u32),
-    Tell(u8, u64),
+    SetRate(u32),
+    Script(u8, u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let ask = prop_oneof![1 => Just(0), 3 => 1..2_000_000_u32, 1 => 2_000_000..10_000_000_u32];
-    let takes = prop_oneof![3 => 0..50_u64, 1 => 50..10_000_u64];
+    let rate = prop_oneof![1 => Just(0), 3 => 1..2_000_000_u32, 1 => 2_000_000..10_000_000_u32];
+    let time = prop_oneof![3 => 0..50_u64, 1 => 50..10_000_u64];
     let step = prop_oneof![
         4 => (0..400_u64).prop_map(Step::Run),
         1 => (0..3000_u64).prop_map(Step::Freeze),
-        3 => ask.prop_map(Step::Ask),
-        3 => (0..8_u8, takes).prop_map(|(manner, takes)| Step::Tell(manner, takes)),
+        3 => rate.prop_map(Step::SetRate),
+        3 => (0..8_u8, time).prop_map(|(behavior, time)| Step::Script(behavior, time)),
     ];
     proptest::collection::vec(step, 1..25)
 }
 
-fn manner(number: u8, takes: u64) -> Manner {
+fn behavior(number: u8, time: u64) -> Behavior {
     match number {
-        0 => Manner::Answer,
-        1 => Manner::AnswerBarely,
-        2 => Manner::Fail(Failure::Connect),
-        3 => Manner::Fail(Failure::Reset),
-        4 => Manner::Fail(Failure::Status(503)),
-        5 => Manner::Fail(Failure::Status(500)),
-        6 => Manner::Fail(Failure::Status(404)),
-        _ => Manner::StallUntil(Instant::now() + ms(takes)),
+        0 => Behavior::Answer,
+        1 => Behavior::AnswerOnly,
+        2 => Behavior::Fail(Failure::Connect),
+        3 => Behavior::Fail(Failure::Reset),
+        4 => Behavior::Fail(Failure::Status(503)),
+        5 => Behavior::Fail(Failure::Status(500)),
+        6 => Behavior::Fail(Failure::Status(404)),
+        _ => Behavior::StallUntil(Instant::now() + ms(time)),
     }
 }
 
@@ -267,10 +268,10 @@ async fn play(steps: Vec<Step>) {
         match step {
             Step::Run(time) => play.run(ms(time)).await,
             Step::Freeze(time) => play.freeze(ms(time)).await,
-            Step::Ask(millis) => play.ask(millis),
-            Step::Tell(number, takes) => {
-                let takes = if number == 7 { 0 } else { takes };
-                play.tell(manner(number, takes), ms(takes));
+            Step::SetRate(millis) => play.set_rate(millis),
+            Step::Script(number, time) => {
+                let time = if number == 7 { 0 } else { time };
+                play.script(behavior(number, time), ms(time));
             }
         }
         play.check_adds_up();
@@ -282,10 +283,10 @@ async fn play(steps: Vec<Step>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Through any sequence of rates, slow and failing workers, stalls and freezes, at every look: every
-    /// planned request is counted in one place, and in the end none is left over.
+    /// Whatever the sequence of rates, slow or failing workers, stalls and freezes: at every
+    /// wake-up each planned request is in exactly one state, and in the end none is in flight.
     #[test]
-    fn the_ledger_adds_up_at_every_instant(steps in steps()) {
+    fn the_ledger_adds_up_at_every_moment(steps in steps()) {
         let mut runtime = runtime::Builder::new_current_thread();
         runtime.enable_time().start_paused(true);
         runtime.build().unwrap().block_on(play(steps));

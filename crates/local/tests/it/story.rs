@@ -1,8 +1,13 @@
-//! The whole story, from a visitor's number to the other cluster and back.
+//! The whole story: a visitor's rate moves the traffic to the other cluster and back.
 
 use std::time::Duration;
 
 use chassis::{Shutdown, settings::from_arguments};
+use contract::Cluster;
+use fakes::{
+    FakeBrowser, FakeRedis,
+    testing::{http, listener},
+};
 use local::Demo;
 use serde_json::{Value, json};
 use tokio::{
@@ -10,26 +15,22 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{
-    browser::Browser,
-    support::{Redis, http},
-};
-
-pub(crate) struct Running {
+/// A demo that runs in the background.
+struct RunningDemo {
     demo: JoinHandle<anyhow::Result<()>>,
     shutdown: Shutdown,
-    pub(crate) addresses: local::Addresses,
+    addresses: local::Addresses,
 }
 
-impl Running {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
+impl RunningDemo {
+    fn start(arguments: &[&str]) -> Self {
         let arguments = [&["--port=0"], arguments].concat();
         let demo = Demo::bind(from_arguments(&arguments).unwrap()).unwrap();
         let (addresses, shutdown) = (demo.addresses().clone(), Shutdown::new());
         Self { demo: tokio::spawn(demo.run(shutdown.clone())), shutdown, addresses }
     }
 
-    pub(crate) async fn stop(self) {
+    async fn stop(self) {
         let start = Instant::now();
         self.shutdown.stop();
         timeout(Duration::from_secs(5), self.demo)
@@ -37,35 +38,36 @@ impl Running {
             .expect("not ended in 5 s")
             .unwrap()
             .unwrap();
-        // Nobody needs to be cut off: that would take four.
+        // To cut off a client would take four seconds.
         assert!(start.elapsed() < Duration::from_secs(3), "ended after {:?}", start.elapsed());
     }
 }
 
-/// Waits until only results of the one kind arrive, for a dozen of them.
-async fn comes_to(browser: &mut Browser, burst: bool) -> Duration {
+/// Waits until twelve results in a row are of a cluster; returns how long that took.
+async fn wait_for_results_of(cluster: Cluster, browser: &mut FakeBrowser) -> Duration {
     let start = Instant::now();
     let mut in_a_row = 0;
     while in_a_row < 12 {
         let calculation = browser.event("calculation").await;
-        let is_burst = calculation.as_str().unwrap().starts_with("bursty-");
-        in_a_row = if is_burst == burst { in_a_row + 1 } else { 0 };
+        let is_burst = calculation.as_str().unwrap().starts_with(Cluster::Burst.prefix());
+        let from = if is_burst { Cluster::Burst } else { Cluster::Primary };
+        in_a_row = if from == cluster { in_a_row + 1 } else { 0 };
         assert!(start.elapsed() < Duration::from_secs(60), "not within a minute");
     }
     start.elapsed()
 }
 
 #[tokio::test]
-async fn load_bursts_when_it_rises_and_returns_home_when_it_falls() {
-    let running = Running::start(&[]);
-    let mut browser = Browser::open(running.addresses.page).await;
-    browser.ask(json!(5)).await;
-    comes_to(&mut browser, false).await;
-    browser.ask(json!(20)).await;
-    let burst = comes_to(&mut browser, true).await;
+async fn traffic_bursts_when_the_load_rises_and_returns_home_when_it_falls() {
+    let running = RunningDemo::start(&[]);
+    let mut browser = FakeBrowser::open(running.addresses.page).await;
+    browser.request_rate(json!(5)).await;
+    wait_for_results_of(Cluster::Primary, &mut browser).await;
+    browser.request_rate(json!(20)).await;
+    let burst = wait_for_results_of(Cluster::Burst, &mut browser).await;
     assert!(burst < Duration::from_secs(15), "burst after {burst:?}");
-    browser.ask(json!(5)).await;
-    let home = comes_to(&mut browser, false).await;
+    browser.request_rate(json!(5)).await;
+    let home = wait_for_results_of(Cluster::Primary, &mut browser).await;
     assert!(home < Duration::from_secs(30), "home after {home:?}");
     let ledger: Value = browser.stats(|_| true).await["ledger"].clone();
     assert!(ledger["failed"].as_object().unwrap().values().all(|count| *count == 0), "{ledger}");
@@ -73,12 +75,12 @@ async fn load_bursts_when_it_rises_and_returns_home_when_it_falls() {
 }
 
 #[tokio::test]
-async fn ends_within_5_seconds_whoever_is_connected() {
-    let running = Running::start(&[]);
-    let mut browser = Browser::open(running.addresses.page).await;
-    browser.ask(json!(1000)).await;
+async fn the_demo_ends_within_five_seconds_while_clients_are_connected() {
+    let running = RunningDemo::start(&[]);
+    let mut browser = FakeBrowser::open(running.addresses.page).await;
+    browser.request_rate(json!(1000)).await;
     browser.stats(|stats| stats["ledger"]["answered"].as_u64().unwrap() > 100).await;
-    // One that polls, and is left waiting.
+    // This client polls, and still waits for its answer at the end.
     let polling = format!("http://{}/socket.io/?EIO=4&transport=polling", running.addresses.page);
     let handshake = http().get(&polling).send().await.unwrap().text().await.unwrap();
     let sid: Value = serde_json::from_str(&handshake[1..]).unwrap();
@@ -88,20 +90,20 @@ async fn ends_within_5_seconds_whoever_is_connected() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_already_there_can_be_used() {
-    let redis = Redis::start();
-    let running = Running::start(&[&format!("--redis-url={}", redis.address)]);
-    let mut browser = Browser::open(running.addresses.page).await;
+async fn the_demo_can_use_another_redis() {
+    let redis = FakeRedis::start();
+    let running = RunningDemo::start(&[&format!("--redis-url={}", redis.address)]);
+    let mut browser = FakeBrowser::open(running.addresses.page).await;
     let mut published = redis.subscribe("calculation").await;
-    browser.ask(json!(20)).await;
+    browser.request_rate(json!(20)).await;
     let calculation = published.message().await;
     assert_eq!(browser.event("calculation").await, calculation.as_str());
     running.stop().await;
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named_with_the_variable_that_changes_it() {
-    let (_taken, address) = crate::support::listener();
+async fn the_error_of_a_taken_port_names_the_variable_of_the_port() {
+    let (_taken, address) = listener();
     for (argument, variable) in [
         ("--port", "PORT"),
         ("--redis-port", "REDIS_PORT"),

@@ -1,48 +1,40 @@
-//! Parsers of values, each with its range in its error.
+//! Parsers of values that only the watcher has.
 
-use std::{ops::RangeInclusive, time::Duration};
-
-use chassis::settings::duration;
+use crate::promql::{outside_of_strings, without_comments};
 
 pub(super) fn object_name(text: &str) -> Result<String, String> {
-    let fits =
+    let is_allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    if (1..=253).contains(&text.len()) && text.bytes().all(fits) {
+    if (1..=253).contains(&text.len()) && text.bytes().all(is_allowed) {
         Ok(text.to_owned())
     } else {
         Err("accepted: the name of an object, of a to z, 0 to 9, - and .".to_owned())
     }
 }
 
+/// A query without its comments.
 pub(super) fn query(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("accepted: a PromQL expression".to_owned())
+    Ok(without_comments(text).trim().to_owned())
+}
+
+/// A selector of series without a range; empty where a setting may be.
+pub(super) fn selector(text: &str) -> Result<String, String> {
+    let text = &query(text)?;
+    let outside = outside_of_strings(text);
+    let count = |letter: char| text.match_indices(letter).filter(|(at, _)| outside[*at]).count();
+    if 0 < count('[') + count('(') || 1 < count('{') {
+        Err("accepted: a PromQL selector without a range, such as requests_total{app=\"a\"}"
+            .to_owned())
     } else {
         Ok(text.to_owned())
     }
 }
 
-/// Returns a parser of times between two, which are written as its error repeats them.
-pub(super) fn time(
-    least: &'static str,
-    most: &'static str,
-) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let value = duration(text)?;
-        if (duration(least)?..=duration(most)?).contains(&value) {
-            Ok(value)
-        } else {
-            Err(format!("accepted: {least} to {most}"))
-        }
-    }
-}
-
-/// Returns a parser of numbers in a range.
-pub(super) fn number(
-    range: RangeInclusive<f64>,
-) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("accepted: a number, {} to {}", range.start(), range.end()))
+/// The value of a label, or the name of a subset.
+pub(super) fn label_value(text: &str) -> Result<String, String> {
+    if (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("accepted: 1 to 253 printable ASCII characters without spaces".to_owned())
     }
 }

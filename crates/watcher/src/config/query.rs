@@ -2,83 +2,97 @@
 
 use std::time::Duration;
 
-use clap::{Args, builder::ArgPredicate};
+use clap::Args;
+use value_parsers::{List, duration_between, list};
 
-use super::parse::{query, time};
+use super::parse::{label_value, query, selector};
 use crate::promql::range_selectors;
 
-/// The metric, and what the frontend's own sidecar counts of it: that one is always in primary, so it goes
-/// on counting once the traffic has left.
-macro_rules! selector {
-    () => {
-        "istio_requests_total{reporter=\"source\",source_workload=\"frontend-deployment\",\
-         source_workload_namespace=\"default\",\
-         destination_service=\"worker-service.default.svc.cluster.local\"}"
-    };
-}
-
-/// The request rate from the frontend to the workers of both clusters.
-pub const DEFAULT_QUERY: &str = concat!("sum(rate(", selector!(), "[30s]))");
-
-/// The same over a shorter time: to spill is to follow the load, and its window damps what that adds.
-pub const SPILL_QUERY: &str = concat!("sum(rate(", selector!(), "[15s]))");
-
-/// The same, by the cluster that it went to and by the answer.
-pub const DEFAULT_CLUSTERS_QUERY: &str =
-    concat!("sum by (destination_cluster, response_code) (rate(", selector!(), "[30s]))");
+/// The requests from the frontend to the workers of both clusters, as the frontend's own sidecar
+/// counts them. That sidecar is always in primary, so it continues to count when the traffic has
+/// left primary.
+pub const DEFAULT_SERIES: &str = "istio_requests_total{reporter=\"source\",\
+    source_workload=\"frontend-deployment\",source_workload_namespace=\"default\",\
+    destination_service=\"worker-service.default.svc.cluster.local\"}";
 
 /// What the watcher asks Prometheus.
 #[derive(Clone, Debug, Args)]
 pub struct QuerySettings {
-    /// Query for the request rate, in requests per second: an instant vector of one series. With
-    /// `POLICY=spill` it looks back over 15s
-    #[arg(long, env = "QUERY", default_value = DEFAULT_QUERY, value_parser = query,
-        default_value_if("policy", ArgPredicate::Equals("spill".into()), SPILL_QUERY))]
+    /// The PromQL selector of the counters of all requests to both clusters, as their callers count
+    /// them. The watcher reads the samples themselves
+    #[arg(long, env = "SERIES", default_value = DEFAULT_SERIES, value_parser = selector)]
+    pub series: String,
+
+    /// The PromQL selector of `up` of the callers, such as up{app="frontend"}. With it, the watcher
+    /// believes that there are no requests when new callers have replaced all that had counted some
+    #[arg(long, env = "UP_SERIES", default_value = "", hide_default_value = true, value_parser = selector)]
+    pub up_series: String,
+
+    /// The label that names the cluster that a request went to; the first of several, separated by commas,
+    /// that a series has
+    #[arg(long, env = "CLUSTER_LABEL", default_value = "destination_cluster", value_parser = list(label_value))]
+    pub cluster_label: List<String>,
+
+    /// The value of `CLUSTER_LABEL` that is primary, or several, separated by commas
+    #[arg(long, env = "PRIMARY_CLUSTER", default_value = "primary", value_parser = list(label_value))]
+    pub primary_cluster: List<String>,
+
+    /// The value of `CLUSTER_LABEL` that is burst, or several, separated by commas
+    #[arg(long, env = "BURST_CLUSTER", default_value = "burst", value_parser = list(label_value))]
+    pub burst_cluster: List<String>,
+
+    /// A PromQL query for the request rate instead of SERIES, for a recording rule or for very many
+    /// callers. It must return one series. It shows less: decisions take longer
+    #[arg(long, env = "QUERY", default_value = "", hide_default_value = true, value_parser = query)]
     pub query: String,
 
-    /// Query for the same rate by the labels `destination_cluster` (primary or burst) and `response_code`: whether burst
-    /// fails. Empty: it is not asked
-    #[arg(long, env = "CLUSTERS_QUERY", default_value = DEFAULT_CLUSTERS_QUERY)]
+    /// With QUERY: the same rate by `destination_cluster` and `response_code`. It shows whether a cluster
+    /// fails
+    #[arg(long, env = "CLUSTERS_QUERY", default_value = "", hide_default_value = true, value_parser = query)]
     pub clusters_query: String,
 
-    /// Query that is 1 or more while what QUERY counts is scraped, such as up{app="frontend"}: an empty answer to QUERY is then a
-    /// rate of 0. Without it, it is unknown
-    #[arg(long, env = "UP_QUERY", default_value = "", hide_default_value = true)]
-    pub up_query: String,
-
-    /// Over how long `QUERY` averages, 100ms to 1h; without it the longest range in `QUERY`, or 30s
-    #[arg(long, env = "WINDOW", value_parser = time("100ms", "1h"))]
+    /// With QUERY: over how long it averages, 100ms to 1h. Default: its longest range, or 30s
+    #[arg(long, env = "WINDOW", value_parser = duration_between("100ms", "1h"))]
     pub window: Option<Duration>,
 
-    /// How old the newest sample may be, 100ms to 1h; without it half of `WINDOW`
-    #[arg(long, env = "STALE_AFTER", value_parser = time("100ms", "1h"))]
+    /// The rate is unknown without a new sample for this long, 100ms to 1h. Default: two and a half scrapes
+    /// and 2s
+    #[arg(long, env = "STALE_AFTER", value_parser = duration_between("100ms", "1h"))]
     pub stale_after: Option<Duration>,
 }
+
+/// The window of a query without a range.
+const USUAL_WINDOW: Duration = Duration::from_secs(30);
 
 impl QuerySettings {
     /// Over how long `QUERY` averages.
     #[must_use]
     pub fn window(&self) -> Duration {
-        let longest = || longest_range(&self.query);
+        let longest = || range_selectors(&self.query).into_iter().map(|found| found.range).max();
         self.window.or_else(longest).unwrap_or(USUAL_WINDOW)
     }
 
-    /// Over how long `CLUSTERS_QUERY` averages.
+    /// Whether the watcher asks `QUERY` instead of `SERIES`.
     #[must_use]
-    pub fn clusters_window(&self) -> Duration {
-        longest_range(&self.clusters_query).unwrap_or_else(|| self.window())
+    pub fn has_query(&self) -> bool {
+        !self.query.trim().is_empty()
     }
 
-    /// How old the newest sample may be.
-    #[must_use]
-    pub fn stale_after(&self) -> Duration {
-        self.stale_after.unwrap_or_else(|| self.window() / 2)
+    /// Checks the settings against one another.
+    ///
+    /// # Errors
+    /// A line that names the variables, their values and what is accepted.
+    pub fn validate(&self) -> Result<(), String> {
+        if let Some(name) =
+            self.burst_cluster.iter().find(|name| self.primary_cluster.contains(name))
+        {
+            return Err(format!(
+                "BURST_CLUSTER: {name:?} is not accepted; accepted: another value than PRIMARY_CLUSTER"
+            ));
+        }
+        if !self.clusters_query.is_empty() && !self.has_query() {
+            return Err("CLUSTERS_QUERY: it is accepted only with QUERY".to_owned());
+        }
+        Ok(())
     }
-}
-
-/// The window of a query that does not show it.
-const USUAL_WINDOW: Duration = Duration::from_secs(30);
-
-fn longest_range(query: &str) -> Option<Duration> {
-    range_selectors(query).into_iter().map(|it| it.range).max()
 }

@@ -1,4 +1,4 @@
-//! What Prometheus' HTTP API answers.
+//! Parses the answers of Prometheus' HTTP API.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,17 +7,18 @@ use serde_json::Value;
 
 use super::{MAX_SKEW, Unknown};
 
-/// How much of an error that Prometheus reports is repeated.
+/// The longest part of an error of Prometheus that a message repeats, in characters.
 const MAX_ERROR: usize = 200;
 
-/// An answer, whatever it says.
+/// An answer to any query.
 #[derive(Deserialize)]
 pub(super) struct Answer {
     status: String,
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    warnings: Vec<String>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
+    /// As `VictoriaMetrics` says that a part of its storage did not answer.
+    #[serde(rename = "isPartial")]
+    is_partial: Option<bool>,
     data: Option<Data>,
 }
 
@@ -28,12 +29,19 @@ struct Data {
     result: Value,
 }
 
-/// The answer to an instant query: each series with its labels, and its value as text.
+/// The answer to an instant query: a value for each series.
 #[derive(Debug)]
 pub(super) struct Vector(Vec<Series>);
 
-/// The samples of series: seconds since 1970.
-pub(super) type Samples = Vec<Vec<f64>>;
+/// A series with its samples.
+#[derive(Debug, Deserialize)]
+pub(super) struct SampledSeries {
+    /// Its labels.
+    #[serde(default)]
+    pub(super) metric: BTreeMap<String, String>,
+    /// Seconds since 1970, and the value as text.
+    pub(super) values: Vec<(f64, String)>,
+}
 
 #[derive(Debug, Deserialize)]
 struct Series {
@@ -43,11 +51,6 @@ struct Series {
     value: (f64, String),
 }
 
-#[derive(Deserialize)]
-struct RangeOfSeries {
-    values: Vec<(f64, String)>,
-}
-
 impl Answer {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Unknown> {
         let value: Value =
@@ -55,56 +58,60 @@ impl Answer {
         Self::deserialize(value).map_err(|error| Unknown::Malformed(shortened(&error.to_string())))
     }
 
-    /// What it says of an error.
+    /// The error that it reports.
     pub(super) fn reason(self) -> String {
-        shortened(if self.error.is_empty() { &self.status } else { &self.error })
+        let error = self.error.filter(|error| !error.is_empty());
+        shortened(&error.unwrap_or(self.status))
     }
 
-    /// The series of an instant query, as of about now, a time since 1970.
+    /// Returns the series of an instant query. `now` is the time since 1970.
     pub(super) fn vector(self, now: Duration) -> Result<Vector, Unknown> {
         let series: Vec<Series> = self.result("vector")?;
         let is_far = |at: f64| (now.as_secs_f64() - at).abs() > MAX_SKEW.as_secs_f64();
-        if series.iter().any(|it| !it.value.0.is_finite() || is_far(it.value.0)) {
+        if series.iter().any(|series| !series.value.0.is_finite() || is_far(series.value.0)) {
             return Err(Unknown::WrongClock);
         }
         Ok(Vector(series))
     }
 
-    /// When each series has its samples.
-    pub(super) fn samples(self) -> Result<Samples, Unknown> {
-        let series: Vec<RangeOfSeries> = self.result("matrix")?;
-        let times = |it: RangeOfSeries| it.values.into_iter().map(|(at, _)| at).collect();
-        Ok(series.into_iter().map(times).collect())
+    /// Returns each series with its samples.
+    pub(super) fn samples(self) -> Result<Vec<SampledSeries>, Unknown> {
+        self.result("matrix")
     }
 
     fn result<T: serde::de::DeserializeOwned>(self, expected: &str) -> Result<Vec<T>, Unknown> {
         if self.status != "success" {
             return Err(Unknown::StatusError(self.reason()));
         }
-        if let Some(warning) = self.warnings.first() {
+        // Some servers put notes about the query among the warnings.
+        let mut warnings = self.warnings.iter().flatten();
+        if let Some(warning) = warnings.find(|warning| !warning.starts_with("PromQL info")) {
             return Err(Unknown::Partial(shortened(warning)));
         }
-        let data = self.data.ok_or_else(|| Unknown::Malformed("it holds no data".to_owned()))?;
+        if self.is_partial == Some(true) {
+            return Err(Unknown::Partial("it says isPartial".to_owned()));
+        }
+        let data = self.data.ok_or_else(|| Unknown::Malformed("it has no data".to_owned()))?;
         if data.result_type != expected {
-            let is = shortened(&data.result_type);
-            return Err(Unknown::Malformed(format!("it is a {is}, not a {expected}")));
+            let actual = shortened(&data.result_type);
+            return Err(Unknown::Malformed(format!("it is a {actual}, not a {expected}")));
         }
         Vec::deserialize(data.result).map_err(|error| Unknown::Malformed(error.to_string()))
     }
 }
 
 impl Vector {
-    /// The value of the one series that there must be.
+    /// Returns the value of the only series.
     pub(super) fn rate(&self) -> Result<f64, Unknown> {
         rate(&self.one()?.value.1)
     }
 
-    /// When that was evaluated, in seconds since 1970.
-    pub(super) fn at(&self) -> Result<f64, Unknown> {
+    /// Returns the time of its evaluation, in seconds since 1970.
+    pub(super) fn evaluated_at(&self) -> Result<f64, Unknown> {
         Ok(self.one()?.value.0)
     }
 
-    /// All series: labels, and the value as text.
+    /// Returns the labels of each series, and its value as text.
     pub(super) fn series(&self) -> impl Iterator<Item = (&BTreeMap<String, String>, &str)> {
         self.0.iter().map(|series| (&series.metric, series.value.1.as_str()))
     }
@@ -118,7 +125,7 @@ impl Vector {
     }
 }
 
-/// A value that is finite and not negative.
+/// Parses a rate, which is finite and not negative.
 pub(super) fn rate(value: &str) -> Result<f64, Unknown> {
     match value.parse::<f64>() {
         Ok(rate) if rate.is_infinite() => Err(Unknown::Infinite),
@@ -126,6 +133,12 @@ pub(super) fn rate(value: &str) -> Result<f64, Unknown> {
         Ok(rate) if !rate.is_nan() => Ok(rate),
         _ => Err(Unknown::NotANumber),
     }
+}
+
+/// The first line of a text that says something, shortened.
+pub(super) fn first_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    shortened(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
 }
 
 fn shortened(text: &str) -> String {
@@ -161,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_not_zero() {
+    fn a_missing_answer_is_not_zero() {
         check("", Err("not_json"));
         check("<html>", Err("not_json"));
         check("{}", Err("malformed"));
@@ -179,6 +192,16 @@ mod tests {
         let partial =
             vector(one).replace("{\"status", "{\"warnings\":[\"a store is away\"],\"status");
         check(&partial, Err("partial"));
+        let partial = vector(one).replace("{\"status", "{\"isPartial\":true,\"status");
+        check(&partial, Err("partial"));
+        for harmless in [
+            r#"{"isPartial":false,"status"#,
+            r#"{"warnings":null,"isPartial":null,"error":null,"status"#,
+            r#"{"warnings":["PromQL info: metric might not be a counter"],"status"#,
+            r#"{"infos":["PromQL info: metric might not be a counter"],"status"#,
+        ] {
+            check(&vector(one).replace("{\"status", harmless), Ok(1.0));
+        }
         for (value, kind) in [
             ("NaN", "nan"),
             ("", "nan"),
@@ -195,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_of_an_error_is_short() {
+    fn a_long_error_is_shortened() {
         let long = "x".repeat(1000);
         let body = format!(r#"{{"status":"error","error":"{long}"}}"#);
         let answer = Answer::parse(body.as_bytes()).ok().unwrap();
@@ -203,9 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_times() {
+    fn samples_keep_their_labels_and_times() {
         let body = r#"{"status":"success","data":{"resultType":"matrix","result":[
-            {"metric":{},"values":[[1,"2"],[6.5,"3"]]}]}}"#;
-        assert_eq!(Answer::parse(body.as_bytes()).unwrap().samples().unwrap(), [[1.0, 6.5]]);
+            {"metric":{"a":"b"},"values":[[1,"2"],[6.5,"3"]]}]}}"#;
+        let series = Answer::parse(body.as_bytes()).unwrap().samples().unwrap();
+        assert_eq!(series[0].metric["a"], "b");
+        assert_eq!(series[0].values, [(1.0, "2".to_owned()), (6.5, "3".to_owned())]);
     }
 }

@@ -1,121 +1,44 @@
-//! Checks the watcher's own query against the server: the mistakes that leave it blind are made there.
+//! Checks what the watcher asks against the server, because a wrong selector leaves the watcher blind.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use super::{Answer, Prometheus, Unknown, answer::Samples};
-use crate::promql::{RangeSelector, range_selectors};
+use super::{FIRST_RANGE, Prometheus, Unknown, answer::SampledSeries, finding::Finding};
+use crate::{
+    config::QuerySettings,
+    labels::{Labels, class, cluster_name},
+    promql::{RangeSelector, range_selectors},
+};
 
-/// Over how long it looks for samples, as PromQL says it and as a time: five of the slowest usual scrapes.
-const LOOK_BACK: &str = "5m";
-const LOOK_BACK_SECONDS: f64 = 300.0;
+/// The number of names of clusters that a finding shows.
+const MAX_NAMES: usize = 3;
 
-/// What is wrong with the query, and what to change.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Finding {
-    /// Nothing: so many samples are in the range.
-    Fine { samples: u32, range: Duration },
-    /// `QUERY` has no selector with a range, so that nothing can be checked.
-    NoRange,
-    /// `reporter="destination"` is asked for.
-    ReporterIsDestination,
-    /// No reporter is asked for.
-    NoReporter,
-    /// There is no series of that metric.
-    NoMetric { metric: String },
-    /// There are series of the metric, but none with these labels.
-    NoSuchLabels { metric: String },
-    /// Two samples have not been seen of any series yet.
-    TooYoung,
-    /// The range holds fewer than two samples.
-    RangeTooShort { range: Duration, scrape: Duration },
-    /// The range holds two samples, so that one missed scrape empties it.
-    RangeTight { range: Duration, scrape: Duration },
-    /// Prometheus did not say.
-    NotChecked { why: String },
-}
+/// Two targets that count the same requests agree in so many samples.
+const MIN_EQUAL_SAMPLES: usize = 5;
 
-impl Finding {
-    /// Its name, as the metric and the status have it.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Fine { .. } => "fine",
-            Self::NoRange => "no_range",
-            Self::ReporterIsDestination => "reporter_is_destination",
-            Self::NoReporter => "no_reporter",
-            Self::NoMetric { .. } => "no_metric",
-            Self::NoSuchLabels { .. } => "no_such_labels",
-            Self::TooYoung => "too_young",
-            Self::RangeTooShort { .. } => "range_too_short",
-            Self::RangeTight { .. } => "range_tight",
-            Self::NotChecked { .. } => "not_checked",
-        }
-    }
-
-    /// Whether there may be more to say as soon as there is traffic, or Prometheus answers.
-    pub(crate) fn is_preliminary(&self) -> bool {
-        let absent = matches!(self, Self::NoMetric { .. } | Self::NoSuchLabels { .. });
-        absent || matches!(self, Self::TooYoung | Self::NotChecked { .. })
-    }
-
-    /// Whether there is something to be changed.
-    pub(crate) fn is_problem(&self) -> bool {
-        !matches!(self, Self::Fine { .. } | Self::TooYoung | Self::NoMetric { .. })
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fine { samples, range } => {
-                write!(f, "QUERY is fine: its {range:?} hold {samples} samples")
-            }
-            Self::NoRange => f.write_str(
-                "QUERY shows no selector with a range, so that it cannot be checked; WINDOW says over how long it averages",
-            ),
-            Self::ReporterIsDestination => f.write_str(
-                "QUERY asks for reporter=\"destination\": that goes blind once the traffic has left primary; ask for reporter=\"source\"",
-            ),
-            Self::NoReporter => f.write_str(
-                "QUERY asks for no reporter: what stays in primary is counted twice; ask for reporter=\"source\"",
-            ),
-            Self::NoMetric { metric } => write!(
-                f,
-                "QUERY: there is no series of {metric} yet; if there is traffic, see whether the sidecars are scraped"
-            ),
-            Self::NoSuchLabels { metric } => write!(
-                f,
-                "QUERY: there are series of {metric}, but none with these labels; if there is traffic, compare the labels"
-            ),
-            Self::TooYoung => {
-                write!(f, "QUERY: no series has two samples within {LOOK_BACK} yet")
-            }
-            Self::RangeTooShort { range, scrape } => write!(
-                f,
-                "QUERY: rate() needs two samples, and its range of {range:?} holds fewer at a scrape every {scrape:?}; use a range of {:?} or more, or scrape more often",
-                *scrape * 4
-            ),
-            Self::RangeTight { range, scrape } => write!(
-                f,
-                "QUERY: its range of {range:?} holds only two samples at a scrape every {scrape:?}: one that is missed leaves the rate unknown; use {:?} or more",
-                *scrape * 4
-            ),
-            Self::NotChecked { why } => write!(f, "QUERY could not be checked: {why}"),
-        }
-    }
-}
+/// The labels by which two targets differ that count the same requests.
+const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 
 impl Prometheus {
-    /// Checks the query.
+    /// Checks the selector, or `QUERY`.
     pub(crate) async fn check(&self) -> Finding {
-        let selectors = range_selectors(&self.settings.query);
+        let selectors = if self.settings.has_query() {
+            range_selectors(&self.settings.query)
+        } else {
+            let selector = self.settings.series.clone();
+            vec![RangeSelector { selector, range: Duration::ZERO }]
+        };
         let Some(first) = selectors.first() else { return Finding::NoRange };
-        if let Some(finding) = selectors.iter().find_map(reporter) {
+        if let Some(finding) = selectors.iter().find_map(check_reporter) {
             return finding;
         }
-        match self.samples(&format!("{}[{LOOK_BACK}]", first.selector)).await {
+        match self.samples(&format!("{}[{FIRST_RANGE}]", first.selector)).await {
             Err(unknown) => Finding::NotChecked { why: unknown.to_string() },
-            Ok(samples) if samples.is_empty() => self.why_absent(first).await,
-            Ok(samples) => judge(samples, first.range),
+            Ok(series) if series.is_empty() => self.why_absent(first).await,
+            Ok(series) if self.settings.has_query() => check_range(&series, first.range),
+            Ok(series) => check_series(&series, &self.settings),
         }
     }
 
@@ -131,15 +54,11 @@ impl Prometheus {
             Err(unknown) => Finding::NotChecked { why: unknown.to_string() },
         }
     }
-
-    async fn samples(&self, query: &str) -> Result<Samples, Unknown> {
-        Answer::parse(&self.get(query).await?)?.samples()
-    }
 }
 
-/// What is wrong with the reporter that is asked for; only Istio's own metrics have one.
-fn reporter(selector: &RangeSelector) -> Option<Finding> {
-    let text: String = selector.selector.chars().filter(|it| !it.is_whitespace()).collect();
+/// Finds a wrong reporter. Only Istio's own metrics have one.
+fn check_reporter(selector: &RangeSelector) -> Option<Finding> {
+    let text: String = selector.selector.chars().filter(|letter| !letter.is_whitespace()).collect();
     if !text.starts_with("istio_requests_total") && !text.contains("\"istio_requests_total\"") {
         return None;
     }
@@ -153,47 +72,142 @@ fn reporter(selector: &RangeSelector) -> Option<Finding> {
     }
 }
 
-fn judge(samples: Samples, range: Duration) -> Finding {
-    let mut gaps: Vec<f64> = samples
+/// Checks the series themselves.
+fn check_series(series: &[SampledSeries], settings: &QuerySettings) -> Finding {
+    let Some(scrape) = scrape_interval(series) else { return Finding::TooYoung };
+    let names: BTreeSet<_> = series
         .iter()
-        .flat_map(|times| times.windows(2).map(|pair| pair[1] - pair[0]))
-        .filter(|gap| 0.0 < *gap && *gap <= LOOK_BACK_SECONDS)
+        .filter(|series| class(&series.metric, settings).cluster.is_none())
+        .filter_map(|series| cluster_name(&series.metric, settings))
+        .filter(|name| !["", "unknown"].contains(name))
+        .map(str::to_owned)
+        .collect();
+    if !names.is_empty() {
+        return Finding::UnknownClusters { names: names.into_iter().take(MAX_NAMES).collect() };
+    }
+    if let Some(targets) = find_scraped_twice(series) {
+        return Finding::ScrapedTwice { targets };
+    }
+    Finding::Fine { series: series.len(), scrape }
+}
+
+/// Finds two series that differ only by their target, and have counted the same.
+fn find_scraped_twice(series: &[SampledSeries]) -> Option<String> {
+    let mut by_labels = BTreeMap::<Labels, &SampledSeries>::new();
+    for one in series {
+        let mut labels = one.metric.clone();
+        TARGET_LABELS.iter().for_each(|name| drop(labels.remove(*name)));
+        let Some(other) = by_labels.insert(labels, one) else { continue };
+        if has_counted_the_same(one, other) {
+            let target = |series: &SampledSeries| {
+                let label = |name: &str| series.metric.get(name).map_or("", String::as_str);
+                format!("job {:?} and instance {:?}", label("job"), label("instance"))
+            };
+            return Some(format!("{}, and {}", target(other), target(one)));
+        }
+    }
+    None
+}
+
+/// Whether two series have counted the same requests: the counts of one lie between those of the other.
+fn has_counted_the_same(one: &SampledSeries, other: &SampledSeries) -> bool {
+    let mut both: Vec<(f64, f64)> = one
+        .values
+        .iter()
+        .chain(&other.values)
+        .filter_map(|(at, count)| Some((*at, count.parse().ok()?)))
+        .collect();
+    both.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let is_long = |series: &SampledSeries| MIN_EQUAL_SAMPLES <= series.values.len();
+    let grows = both.first().map(|(_, count)| *count) != both.last().map(|(_, count)| *count);
+    is_long(one) && is_long(other) && grows && both.is_sorted_by(|(_, a), (_, b)| a <= b)
+}
+
+/// The distance of the samples; `None` without two samples of a series.
+fn scrape_interval(series: &[SampledSeries]) -> Option<Duration> {
+    let mut gaps: Vec<f64> = series
+        .iter()
+        .flat_map(|series| series.values.windows(2).map(|pair| pair[1].0 - pair[0].0))
+        .filter(|gap| 0.0 < *gap && *gap <= 600.0)
         .collect();
     gaps.sort_by(f64::total_cmp);
-    let Some(gap) = gaps.get(gaps.len() / 2) else { return Finding::TooYoung };
-    // A scrape comes some milliseconds early or late.
-    let scrape = Duration::from_secs_f64((gap * 10.0).round().max(1.0) / 10.0);
+    let gap = gaps.get(gaps.len() / 2)?;
+    // Scrapes deviate by some milliseconds.
+    Some(Duration::from_secs_f64((gap * 10.0).round().max(1.0) / 10.0))
+}
+
+/// Compares the range of `QUERY` with the distance of the samples.
+fn check_range(series: &[SampledSeries], range: Duration) -> Finding {
+    let Some(scrape) = scrape_interval(series) else { return Finding::TooYoung };
     match (range.as_secs_f64() / scrape.as_secs_f64()).floor() as u32 {
         0 | 1 => Finding::RangeTooShort { range, scrape },
         2 => Finding::RangeTight { range, scrape },
-        samples => Finding::Fine { samples, range },
+        samples => Finding::FineQuery { samples, range },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chassis::settings::from_arguments;
+
     use super::*;
+    use crate::Config;
+
+    fn series(labels: &[(&str, &str)], samples: &[(f64, f64)]) -> SampledSeries {
+        let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let values = samples.iter().map(|(at, count)| (*at, count.to_string())).collect();
+        SampledSeries { metric: labels.collect(), values }
+    }
+
+    fn every(seconds: f64) -> Vec<(f64, f64)> {
+        (0..20_u32)
+            .map(|n| (1000.0 + f64::from(n) * seconds + f64::from(n % 3) * 0.01, f64::from(n)))
+            .collect()
+    }
 
     #[track_caller]
-    fn check(scrape: f64, range: u64, expected: &str) {
-        let times = (0..20_u32).map(|n| 1000.0 + f64::from(n) * scrape + f64::from(n % 3) * 0.01);
-        let finding = judge(vec![times.collect(), vec![5.0]], Duration::from_secs(range));
+    fn check_query(scrape: f64, range: u64, expected: &str) {
+        let all = [series(&[], &every(scrape)), series(&[], &[(5.0, 1.0)])];
+        let finding = check_range(&all, Duration::from_secs(range));
         assert_eq!(finding.name(), expected, "{finding}");
     }
 
     #[test]
     fn a_range_must_hold_two_samples() {
-        check(15.0, 15, "range_too_short");
-        check(15.0, 29, "range_too_short");
-        check(15.0, 30, "range_tight");
-        check(15.0, 60, "fine");
-        check(5.0, 15, "fine");
-        check(5.0, 30, "fine");
-        check(0.05, 10, "fine");
-        assert_eq!(judge(vec![vec![0.0, 1e300]], Duration::from_secs(30)), Finding::TooYoung);
-        assert_eq!(judge(vec![vec![1.0]], Duration::from_secs(30)), Finding::TooYoung);
-        let text = judge(vec![vec![0.0, 15.0, 30.0]], Duration::from_secs(15)).to_string();
+        check_query(15.0, 15, "range_too_short");
+        check_query(15.0, 29, "range_too_short");
+        check_query(15.0, 30, "range_tight");
+        check_query(15.0, 60, "fine");
+        check_query(5.0, 15, "fine");
+        check_query(0.05, 10, "fine");
+        let young = check_range(&[series(&[], &[(1.0, 1.0)])], Duration::from_secs(30));
+        assert_eq!(young, Finding::TooYoung);
+        let text = check_range(&[series(&[], &every(15.0))], Duration::from_secs(15)).to_string();
         assert!(text.contains("a range of 60s or more"), "{text}");
+    }
+
+    #[test]
+    fn clusters_of_other_names_and_callers_scraped_twice_are_found() {
+        let settings = from_arguments::<Config>(&[]).unwrap().watch.query;
+        let of_cluster = |name: &str, job: &str, shift: f64| {
+            let samples: Vec<_> =
+                every(5.0).iter().map(|(at, count)| (at + shift, *count)).collect();
+            series(&[("destination_cluster", name), ("job", job)], &samples)
+        };
+        let check = |all: &[SampledSeries], expected: &str| {
+            let finding = check_series(all, &settings);
+            assert_eq!(finding.name(), expected, "{finding}");
+        };
+        let primary = || of_cluster("primary", "pods", 0.0);
+        check(&[primary(), of_cluster("burst", "pods", 0.0)], "fine");
+        check(&[primary(), of_cluster("unknown", "pods", 0.0)], "fine");
+        check(&[primary(), of_cluster("cloud-1", "pods", 0.0)], "unknown_clusters");
+        check(&[primary(), of_cluster("primary", "envoy", 2.0)], "scraped_twice");
+        let other = series(
+            &[("destination_cluster", "primary"), ("job", "pods"), ("instance", "b")],
+            &every(5.0).iter().map(|(at, count)| (at + 2.0, count * 3.0)).collect::<Vec<_>>(),
+        );
+        check(&[primary(), other], "fine");
     }
 
     #[test]
@@ -201,7 +215,8 @@ mod tests {
         let check = |selector: &str, expected: Option<&str>| {
             let selector =
                 RangeSelector { selector: selector.to_owned(), range: Duration::from_secs(30) };
-            assert_eq!(reporter(&selector).map(|it| it.name()), expected, "{selector:?}");
+            let name = check_reporter(&selector).map(|finding| finding.name());
+            assert_eq!(name, expected, "{selector:?}");
         };
         check("istio_requests_total{reporter=\"source\"}", None);
         check("istio_requests_total{reporter = 'source'}", None);

@@ -1,85 +1,96 @@
-//! Tells by Kubernetes Events what was done to an object.
+//! Publishes Kubernetes Events about the weights.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client,
-    runtime::events::{Event, EventType, Recorder},
-};
+use kube::runtime::events::{Event, EventType, Recorder};
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel},
     task::AbortHandle,
     time::timeout,
 };
 
-use super::FIELD_MANAGER;
-use crate::metrics::{Results, count};
+use super::{Error, FIELD_MANAGER};
+use crate::{
+    api_server::ApiServer,
+    metrics::{Results, count},
+};
 
-/// How many Events may wait. More are dropped, and counted.
+/// The number of Events that may wait. Further Events are dropped and counted.
 const QUEUE: usize = 16;
 
-/// What is told.
+/// An Event about a write of the weights.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
-    /// Whether somebody should see to it.
+pub(crate) struct WeightsEvent {
+    /// Whether an operator should look at it.
     pub(crate) is_warning: bool,
-    /// The name of the reason. Events of one name within six minutes are one with a count.
+    /// The name of the reason. The API merges Events of one name within six minutes into one with a count.
     pub(crate) reason: &'static str,
-    /// The weight of burst from now on.
+    /// The new weight of burst.
     pub(crate) burst: u32,
-    /// A sentence.
+    /// The reason as a sentence, with the weights.
     pub(crate) note: String,
 }
 
-/// Writes Events, one after the other, beside the loop: an API server that is slow with them delays no decision.
-pub(crate) struct Events {
-    queue: Sender<(ObjectReference, Told)>,
+/// Publishes Events one after the other in a task of its own, so a slow API server delays no decision.
+pub(crate) struct EventPublisher {
+    queue: Sender<(ObjectReference, WeightsEvent)>,
     results: Results,
     task: AbortHandle,
 }
 
-impl Events {
-    pub(super) fn start(client: Client, limit: Duration, results: Results) -> Self {
+impl EventPublisher {
+    pub(super) fn start(server: ApiServer, limit: Duration, results: Results) -> Self {
         let (queue, waiting) = channel(QUEUE);
-        let recorder = Recorder::new(client, FIELD_MANAGER.into());
-        let task = tokio::spawn(write(recorder, waiting, results.clone(), limit));
+        let task = tokio::spawn(publish_all(server, waiting, results.clone(), limit));
         Self { queue, results, task: task.abort_handle() }
     }
 
-    pub(super) fn tell(&self, reference: ObjectReference, told: Told) {
-        if self.queue.try_send((reference, told)).is_err() {
+    pub(super) fn publish(&self, reference: ObjectReference, event: WeightsEvent) {
+        if self.queue.try_send((reference, event)).is_err() {
             count(&self.results, "dropped");
         }
     }
 }
 
-impl Drop for Events {
+impl Drop for EventPublisher {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn write(
-    recorder: Recorder,
-    mut waiting: Receiver<(ObjectReference, Told)>,
+async fn publish_all(
+    mut server: ApiServer,
+    mut waiting: Receiver<(ObjectReference, WeightsEvent)>,
     results: Results,
     limit: Duration,
 ) {
     let mut has_failed = false;
-    while let Some((reference, told)) = waiting.recv().await {
-        let type_ = if told.is_warning { EventType::Warning } else { EventType::Normal };
+    let mut recorder = None;
+    while let Some((reference, event)) = waiting.recv().await {
+        let type_ = if event.is_warning { EventType::Warning } else { EventType::Normal };
         let event = Event {
             type_,
-            reason: told.reason.to_owned(),
-            note: Some(told.note),
-            // What is alike but for this goes into one Event, which keeps the first note.
-            action: format!("MoveTraffic{}", told.burst),
+            reason: event.reason.to_owned(),
+            note: Some(event.note),
+            // The API merges Events that differ in nothing else, and keeps the first note.
+            action: format!("MoveTraffic{}", event.burst),
             secondary: None,
         };
-        let failure = match timeout(limit, recorder.publish(&event, &reference)).await {
+        // A recorder merges Events that it has seen, so it is kept as long as its client.
+        if server.has_changed() || recorder.is_none() {
+            let client = server.client().ok();
+            recorder = client.map(|client| Recorder::new(client, FIELD_MANAGER.into()));
+        }
+        let publish = async {
+            match &recorder {
+                Some(recorder) => recorder.publish(&event, &reference).await.map_err(Error::from),
+                None => Err(Error::Unreachable("there is no client".to_owned())),
+            }
+        };
+        let failure = match timeout(limit, publish).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(super::Error::from(error).to_string()),
+            Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("the API server did not answer within {limit:?}")),
         };
         match failure {
@@ -90,7 +101,7 @@ async fn write(
             Some(why) => {
                 count(&results, "failed");
                 if !std::mem::replace(&mut has_failed, true) {
-                    tracing::warn!("an Event could not be written: {why}");
+                    tracing::warn!("the watcher cannot publish Events: {why}");
                 }
             }
         }

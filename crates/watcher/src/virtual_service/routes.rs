@@ -1,19 +1,18 @@
-//! Finds the two weights in a `VirtualService`'s `spec`.
+//! Finds the two weights in the `spec` of a `VirtualService`.
 
 use contract::Cluster;
 use json_patch::jsonptr::PointerBuf;
+use policy::Weights;
 use serde::Deserialize;
 
-use crate::weights::Weights;
-
-/// Where in the object the weights are.
+/// The paths of the weights in the object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Paths {
     pub(super) primary: PointerBuf,
     pub(super) burst: PointerBuf,
 }
 
-/// What matters of a `VirtualService`'s `spec`; the rest is not looked at.
+/// The part of the `spec` that the watcher reads.
 #[derive(Deserialize)]
 pub(super) struct Spec {
     #[serde(default)]
@@ -40,46 +39,57 @@ struct Target {
     subset: String,
 }
 
+/// The names of the subsets that lead to the clusters.
+#[derive(Clone, Debug)]
+pub(super) struct Subsets {
+    pub(super) primary: String,
+    pub(super) burst: String,
+}
+
+impl Subsets {
+    fn of(&self, cluster: Cluster) -> &str {
+        match cluster {
+            Cluster::Primary => &self.primary,
+            Cluster::Burst => &self.burst,
+        }
+    }
+}
+
 impl Spec {
-    /// Finds the one route that is split between the subsets of both clusters.
-    pub(super) fn split(&self) -> Result<(Weights, Paths), String> {
-        let mut splits = self.http.iter().enumerate().filter_map(|(index, route)| {
-            let primary = route.find(Cluster::Primary)?;
-            let burst = route.find(Cluster::Burst)?;
-            (route.route[primary].destination.host == route.route[burst].destination.host)
-                .then_some((index, route, primary, burst))
-        });
-        let (index, route, primary, burst) = splits.next().ok_or_else(|| self.what_is_missing())?;
-        if splits.next().is_some() {
-            return Err(
-                "spec.http: more than one route is split between the subsets primary and burst"
-                    .into(),
-            );
+    /// Finds the routes that are split between the subsets of both clusters of one host. They must all
+    /// have the same split, because the watcher moves them together.
+    pub(super) fn find_split(&self, subsets: &Subsets) -> Result<(Weights, Vec<Paths>), String> {
+        let mut found: Option<(Weights, Vec<Paths>)> = None;
+        for (index, route) in self.http.iter().enumerate() {
+            let Some((weights, paths)) = route.split(index, subsets)? else { continue };
+            match &mut found {
+                None => found = Some((weights, vec![paths])),
+                Some((first, all)) if first.has_same_split(weights) => all.push(paths),
+                Some((first, _)) => {
+                    return Err(format!(
+                        "spec.http: two routes are split between {} and {}, but not alike: {first}, and {weights}; the watcher moves equal splits together",
+                        subsets.primary, subsets.burst
+                    ));
+                }
+            }
         }
-        let is_third =
-            |(at, it): (usize, &Destination)| at != primary && at != burst && 0 < it.weight;
-        if route.route.iter().enumerate().any(is_third) {
-            return Err(
-                "spec.http: the route that is split between primary and burst has a third destination with a weight; the watcher moves two"
-                    .into(),
-            );
-        }
-        let weights =
-            Weights { primary: route.route[primary].weight, burst: route.route[burst].weight };
-        let path = |destination: usize| {
-            let [index, destination] = [index, destination].map(|number| number.to_string());
-            PointerBuf::from_tokens(["spec", "http", &index, "route", &destination, "weight"])
-        };
-        Ok((weights, Paths { primary: path(primary), burst: path(burst) }))
+        found.ok_or_else(|| self.missing_split(subsets))
     }
 
-    fn what_is_missing(&self) -> String {
-        let lacks = |cluster: Cluster| !self.http.iter().any(|route| route.find(cluster).is_some());
-        let missing: Vec<_> =
-            Cluster::ALL.into_iter().filter(|it| lacks(*it)).map(Cluster::name).collect();
+    fn missing_split(&self, subsets: &Subsets) -> String {
+        let is_missing = |cluster: &Cluster| {
+            !self.http.iter().any(|route| route.find(subsets.of(*cluster)).is_some())
+        };
+        let missing: Vec<_> = Cluster::ALL
+            .into_iter()
+            .filter(is_missing)
+            .map(|cluster| subsets.of(cluster))
+            .collect();
         match missing.as_slice() {
-            [] => "spec.http: the subsets primary and burst are not in one route of one host"
-                .to_owned(),
+            [] => format!(
+                "spec.http: the subsets {} and {} are not in one route of one host",
+                subsets.primary, subsets.burst
+            ),
             missing => {
                 format!("spec.http: no route leads to the subset {}", missing.join(" or to "))
             }
@@ -88,8 +98,36 @@ impl Spec {
 }
 
 impl HttpRoute {
-    fn find(&self, cluster: Cluster) -> Option<usize> {
-        self.route.iter().position(|it| it.destination.subset == cluster.name())
+    /// The weights of this route, which is the one at `index`; `None` if it is not split between both
+    /// clusters.
+    fn split(&self, index: usize, subsets: &Subsets) -> Result<Option<(Weights, Paths)>, String> {
+        let (Some(primary), Some(burst)) = (self.find(&subsets.primary), self.find(&subsets.burst))
+        else {
+            return Ok(None);
+        };
+        if self.route[primary].destination.host != self.route[burst].destination.host {
+            return Ok(None);
+        }
+        let is_third = |(index, destination): (usize, &Destination)| {
+            index != primary && index != burst && 0 < destination.weight
+        };
+        if self.route.iter().enumerate().any(is_third) {
+            return Err(format!(
+                "spec.http: the route that is split between {} and {} has a third destination with a weight; the watcher moves two",
+                subsets.primary, subsets.burst
+            ));
+        }
+        let weights =
+            Weights { primary: self.route[primary].weight, burst: self.route[burst].weight };
+        let path = |destination: usize| {
+            let [index, destination] = [index, destination].map(|number| number.to_string());
+            PointerBuf::from_tokens(["spec", "http", &index, "route", &destination, "weight"])
+        };
+        Ok(Some((weights, Paths { primary: path(primary), burst: path(burst) })))
+    }
+
+    fn find(&self, subset: &str) -> Option<usize> {
+        self.route.iter().position(|route| route.destination.subset == subset)
     }
 }
 
@@ -106,9 +144,11 @@ mod tests {
     #[track_caller]
     fn check(http: Value, expected: Result<(u32, u32, &str, &str), &str>) {
         let spec: Spec = serde_json::from_value(json!({ "http": http })).unwrap();
-        match (spec.split(), expected) {
+        let subsets = Subsets { primary: "primary".to_owned(), burst: "burst".to_owned() };
+        match (spec.find_split(&subsets), expected) {
             (Ok((weights, paths)), Ok((primary, burst, primary_path, burst_path))) => {
                 assert_eq!(weights, Weights { primary, burst });
+                let [paths] = &paths[..] else { panic!("{paths:?}") };
                 assert_eq!(
                     (paths.primary.as_str(), paths.burst.as_str()),
                     (primary_path, burst_path)
@@ -135,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsaid_weight_is_zero() {
+    fn an_omitted_weight_is_zero() {
         let burst = json!({"destination": {"host": "w", "subset": "burst"}});
         let paths = ("/spec/http/0/route/0/weight", "/spec/http/0/route/1/weight");
         let primary = destination("w", "primary", json!(100));
@@ -155,12 +195,26 @@ mod tests {
         );
         check(json!([{"route": [primary, elsewhere]}]), Err("not in one route of one host"));
         let split = json!({"route": [primary, burst]});
-        check(json!([split, split]), Err("more than one route is split"));
+        let other = json!({"route": [destination("w", "primary", json!(50)), destination("w", "burst", json!(50))]});
+        check(json!([split, other]), Err("but not alike"));
         let canary = |weight: u32| destination("w", "canary", json!(weight));
         let third = json!([{"route": [primary, burst, canary(20)]}]);
         check(third, Err("has a third destination with a weight"));
         let paths = ("/spec/http/0/route/0/weight", "/spec/http/0/route/1/weight");
         let third = json!([{"route": [primary, burst, canary(0)]}]);
         check(third, Ok((100, 0, paths.0, paths.1)));
+    }
+
+    #[test]
+    fn equal_splits_are_found_together() {
+        let split = |primary: u32, burst: u32| json!({"route": [destination("w", "blue", json!(primary)), destination("w", "green", json!(burst))]});
+        let pinned = json!({"route": [destination("w", "blue", json!(100))]});
+        let http = json!([split(3, 1), pinned, split(75, 25)]);
+        let spec: Spec = serde_json::from_value(json!({ "http": http })).unwrap();
+        let subsets = Subsets { primary: "blue".to_owned(), burst: "green".to_owned() };
+        let (weights, paths) = spec.find_split(&subsets).unwrap();
+        assert!(weights.has_same_split(Weights { primary: 75, burst: 25 }));
+        let paths: Vec<_> = paths.iter().map(|paths| paths.burst.as_str()).collect();
+        assert_eq!(paths, ["/spec/http/0/route/1/weight", "/spec/http/2/route/1/weight"]);
     }
 }

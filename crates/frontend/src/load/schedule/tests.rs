@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 fn rate(per_second: f64) -> Rate {
-    Rate::asked(&json!({ "freq": per_second }), 10_000).unwrap()
+    Rate::parse(&json!({ "freq": per_second }), 10_000).unwrap()
 }
 
 fn ms(ms: u64) -> Duration {
@@ -41,14 +41,14 @@ fn holds_every_rate_without_drift() {
 }
 
 #[test]
-fn no_rate_has_no_slots() {
+fn a_rate_of_zero_has_no_slots() {
     let mut schedule = Schedule::new();
     assert_eq!(schedule.next(), None);
     assert_eq!(take(&mut schedule, Duration::from_secs(1000)), (0, 0));
 }
 
 #[test]
-fn a_change_of_rate_keeps_what_has_passed_of_a_slot() {
+fn a_change_of_rate_keeps_the_passed_part_of_a_slot() {
     let mut schedule = Schedule::new();
     schedule.set_rate(Duration::ZERO, rate(1.0));
     schedule.set_rate(ms(600), rate(10.0));
@@ -60,7 +60,7 @@ fn a_change_of_rate_keeps_what_has_passed_of_a_slot() {
 }
 
 #[test]
-fn a_late_look_sends_what_is_due_when_it_was_due() {
+fn a_late_call_takes_every_slot_with_its_own_due_time() {
     let mut schedule = Schedule::new();
     schedule.set_rate(Duration::ZERO, rate(1000.0));
     let mut due = Vec::new();
@@ -69,11 +69,11 @@ fn a_late_look_sends_what_is_due_when_it_was_due() {
 }
 
 #[test]
-fn late_slots_are_made_good_at_twice_the_rate_and_older_ones_missed() {
+fn late_slots_are_sent_at_twice_the_rate_and_older_ones_are_missed() {
     let mut schedule = Schedule::new();
     schedule.set_rate(Duration::ZERO, rate(1000.0));
     take(&mut schedule, ms(10));
-    // One second frozen, then a look each millisecond.
+    // The process is frozen for a second, then runs each millisecond.
     let (mut sent, mut missed) = (0, 0);
     for now in 1010..1110 {
         let (now_sent, now_missed) = take(&mut schedule, ms(now));
@@ -87,7 +87,7 @@ fn late_slots_are_made_good_at_twice_the_rate_and_older_ones_missed() {
 }
 
 #[test]
-fn what_waits_is_due_as_soon_as_it_may_be_sent() {
+fn a_waiting_slot_is_next_as_soon_as_it_may_be_sent() {
     let mut schedule = Schedule::new();
     schedule.set_rate(Duration::ZERO, rate(100.0));
     let (sent, _) = take(&mut schedule, ms(60));
@@ -97,7 +97,7 @@ fn what_waits_is_due_as_soon_as_it_may_be_sent() {
 }
 
 #[test]
-fn a_lower_rate_still_sends_what_was_due_and_zero_does_not() {
+fn a_lower_rate_still_sends_the_due_slots_and_zero_does_not() {
     let mut schedule = Schedule::new();
     schedule.set_rate(Duration::ZERO, rate(1000.0));
     assert_eq!(schedule.set_rate(ms(5), rate(1.0)), 0);
@@ -109,22 +109,22 @@ fn a_lower_rate_still_sends_what_was_due_and_zero_does_not() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Time passes, and the schedule is looked at after it.
-    Look(u64),
-    /// The rate changes, in thousandths.
+    /// Time passes, then slots are taken.
+    Wait(u64),
+    /// The rate changes, in thousandths of a request per second.
     Rate(u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let look = prop_oneof![8 => 0..2_000_000_u64, 2 => 0..2_000_000_000_u64].prop_map(Step::Look);
+    let wait = prop_oneof![8 => 0..2_000_000_u64, 2 => 0..2_000_000_000_u64].prop_map(Step::Wait);
     let rate = prop_oneof![1 => Just(0), 6 => 1..10_000_000_u32].prop_map(Step::Rate);
-    proptest::collection::vec(prop_oneof![5 => look, 1 => rate], 1..300)
+    proptest::collection::vec(prop_oneof![5 => wait, 1 => rate], 1..300)
 }
 
 proptest! {
-    /// Through any sequence of looks, freezes and changes of rate: no slot is lost or added, none is
-    /// sent before it is due, later than 100 ms or out of order, and no stretch of time has more
-    /// than twice the rate.
+    /// Whatever the sequence of waits, freezes and changes of the rate: no slot is lost or added,
+    /// no slot is sent before it is due, more than 100 ms late, or out of order, and at no time are
+    /// slots sent at more than twice the rate.
     #[test]
     fn every_slot_is_sent_in_time_or_missed(steps in steps()) {
         let mut schedule = Schedule::new();
@@ -133,7 +133,7 @@ proptest! {
         let mut last_due = Duration::ZERO;
         for step in steps {
             match step {
-                Step::Look(passed) => {
+                Step::Wait(passed) => {
                     now += passed;
                     area += u128::from(rate) * u128::from(passed);
                 }
@@ -152,7 +152,7 @@ proptest! {
                 last_due = *due;
             }
             let burst = 1 + u64::from(highest) * 2 * 5 / 1_000_000;
-            prop_assert!(due.len() as u64 <= burst + 1, "{} in one look", due.len());
+            prop_assert!(due.len() as u64 <= burst + 1, "{} in one call", due.len());
             sent += due.len() as u64;
             let come = u64::try_from(area / SLOT).unwrap();
             let waiting = schedule.waiting.len() as u64;

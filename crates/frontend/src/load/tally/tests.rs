@@ -20,7 +20,7 @@ fn check_adds_up(tally: &Tally) {
 }
 
 #[test]
-fn every_request_is_somewhere_at_every_instant() {
+fn every_request_is_in_exactly_one_state_at_every_moment() {
     let mut tally = Tally::new();
     let ends = [
         Ok(None),
@@ -32,12 +32,12 @@ fn every_request_is_somewhere_at_every_instant() {
         Err(Failure::Status(404)),
     ];
     for (index, end) in ends.into_iter().enumerate() {
-        tally.send(sent(0, 0));
+        tally.record_sent(sent(0, 0));
         check_adds_up(&tally);
-        tally.shed();
-        tally.miss(3);
+        tally.record_shed();
+        tally.record_missed(3);
         check_adds_up(&tally);
-        tally.end(ms(1), sent(0, 0), end);
+        tally.record_end(ms(1), sent(0, 0), end);
         check_adds_up(&tally);
         assert_eq!(tally.ledger().failed.total(), index as u64, "each end is counted once");
     }
@@ -47,10 +47,10 @@ fn every_request_is_somewhere_at_every_instant() {
 }
 
 #[test]
-fn latencies_count_from_when_a_request_was_due() {
+fn corrected_latency_begins_when_a_request_is_due() {
     let mut tally = Tally::new();
-    tally.send(sent(100, 140));
-    tally.end(ms(200), sent(100, 140), Ok(None));
+    tally.record_sent(sent(100, 140));
+    tally.record_end(ms(200), sent(100, 140), Ok(None));
     let latencies = tally.latencies(ms(200));
     let near = |actual: f64, exact: f64| (actual / exact - 1.0).abs() < 0.001;
     assert!(near(latencies.corrected.p99, 100.0), "{latencies:?}");
@@ -60,16 +60,16 @@ fn latencies_count_from_when_a_request_was_due() {
 }
 
 #[test]
-fn every_figure_is_kept_for_each_prefix() {
+fn every_number_is_kept_for_each_prefix() {
     let mut tally = Tally::new();
     for prefix in ["", "bursty-"] {
         let message = format!("{prefix}{HASH}");
-        tally.send(sent(0, 0));
-        tally.see(ms(4), &message, true);
-        tally.end(ms(5), sent(0, 0), Ok(Some(&message)));
+        tally.record_sent(sent(0, 0));
+        tally.record_result(ms(4), &message, true);
+        tally.record_end(ms(5), sent(0, 0), Ok(Some(&message)));
     }
     let results = tally.results(ms(5));
-    // One string twice, so the second result is a double of the first.
+    // Both results have the same hash, so the second is a duplicate of the first.
     assert_eq!((results.trips.matched, results.trips.doubled), (1, 1));
     let by_prefix = tally.by_prefix(ms(5));
     assert_eq!(by_prefix[""].answered, 1);
@@ -79,23 +79,23 @@ fn every_figure_is_kept_for_each_prefix() {
 }
 
 #[test]
-fn prefixes_are_counted_apart_but_not_without_bound() {
+fn only_a_limited_number_of_prefixes_is_counted_apart() {
     let mut tally = Tally::new();
     let message = |index: usize| format!("prefix-{index}-{HASH}");
     for index in 0..100 {
-        tally.see(ms(0), &message(index), true);
-        tally.send(sent(0, 0));
-        tally.end(ms(0), sent(0, 0), Ok(Some(&message(index))));
+        tally.record_result(ms(0), &message(index), true);
+        tally.record_sent(sent(0, 0));
+        tally.record_end(ms(0), sent(0, 0), Ok(Some(&message(index))));
     }
-    tally.see(ms(0), &message(0), true);
-    tally.see(ms(0), "no calculation", false);
+    tally.record_result(ms(0), &message(0), true);
+    tally.record_result(ms(0), "no calculation", false);
     let results = tally.results(ms(0));
     assert_eq!((results.total, results.unshown), (102, 1));
     assert_eq!(results.by_prefix["prefix-0-"], 2);
-    assert_eq!(results.by_prefix[OTHER], 93);
+    assert_eq!(results.by_prefix[OTHER_PREFIX], 93);
     assert_eq!(results.by_prefix.len(), MAX_PREFIXES + 1);
     let by_prefix = tally.by_prefix(ms(0));
     assert_eq!(by_prefix.len(), MAX_TIMED_PREFIXES + 1);
-    assert_eq!(by_prefix[OTHER].answered, 96);
-    assert_eq!(by_prefix.values().map(|of| of.answered).sum::<u64>(), 100);
+    assert_eq!(by_prefix[OTHER_PREFIX].answered, 96);
+    assert_eq!(by_prefix.values().map(|answers| answers.answered).sum::<u64>(), 100);
 }

@@ -1,0 +1,194 @@
+//! The objects that the fake API server holds: one `VirtualService` and its Events.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use contract::Cluster;
+use json_patch::Patch;
+use serde_json::{Value, json};
+
+use super::Refusal;
+
+const MANIFEST: &str = include_str!("../../../../istio/worker-virtualservice.yaml");
+
+/// Stands for the API server of primary. The fake mesh reads the weights from it. Clones share the objects.
+#[derive(Clone)]
+pub struct FakeKubernetes(Arc<Mutex<Stored>>);
+
+/// What is stored.
+pub(super) struct Stored {
+    object: Value,
+    /// The Events about it, oldest first: at most [`MAX_EVENTS`].
+    pub(super) events: Vec<Value>,
+}
+
+/// How many Events are kept.
+pub(super) const MAX_EVENTS: usize = 100;
+
+/// The weights of the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredWeights {
+    /// The weight of the subset `primary`.
+    pub primary: u64,
+    /// The weight of the subset `burst`.
+    pub burst: u64,
+}
+
+impl FakeKubernetes {
+    /// Holds the `VirtualService` of `istio/`.
+    ///
+    /// # Errors
+    /// When Istio would not accept that file.
+    pub fn from_manifest() -> anyhow::Result<Self> {
+        let mut object: Value = serde_saphyr::from_str(MANIFEST)?;
+        check(&object).map_err(anyhow::Error::msg)?;
+        object["metadata"]["resourceVersion"] = json!("1");
+        object["metadata"]["generation"] = json!(1);
+        object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
+        Ok(Self(Arc::new(Mutex::new(Stored { object, events: Vec::new() }))))
+    }
+
+    /// The weights in force.
+    #[must_use]
+    pub fn weights(&self) -> StoredWeights {
+        let stored = self.lock();
+        let weight = |cluster| weight(&stored.object, cluster).unwrap_or(0);
+        StoredWeights { primary: weight(Cluster::Primary), burst: weight(Cluster::Burst) }
+    }
+
+    /// The Events about the object, oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        self.lock().events.clone()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Stored> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the object, if it has this name.
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Result<Value, Refusal> {
+        let object = &self.lock().object;
+        let metadata = &object["metadata"];
+        if metadata["namespace"] == namespace && metadata["name"] == name {
+            Ok(object.clone())
+        } else {
+            Err(Refusal::not_found(&format!("virtualservices.networking.istio.io \"{name}\"")))
+        }
+    }
+
+    /// Changes the object as another field manager does.
+    ///
+    /// # Errors
+    /// The message with which the API server refuses the change.
+    pub fn change(&self, patch: Value, manager: &str) -> Result<(), String> {
+        let patch = serde_json::from_value(patch).map_err(|error| error.to_string())?;
+        self.patch(&patch, manager).map(|_| ()).map_err(|refusal| refusal.message)
+    }
+
+    pub(super) fn patch(&self, patch: &Patch, manager: &str) -> Result<Value, Refusal> {
+        let object = &mut self.lock().object;
+        let mut patched = object.clone();
+        json_patch::patch(&mut patched, patch)
+            .map_err(|error| Refusal::invalid(error.to_string()))?;
+        check(&patched).map_err(Refusal::invalid)?;
+        if patched != *object {
+            let metadata = &mut patched["metadata"];
+            manage(metadata, manager);
+            let next = |value: &Value| {
+                value.as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) + 1
+            };
+            metadata["resourceVersion"] = json!(next(&metadata["resourceVersion"]).to_string());
+            metadata["generation"] = json!(metadata["generation"].as_u64().unwrap_or(0) + 1);
+        }
+        *object = patched.clone();
+        Ok(patched)
+    }
+}
+
+/// Records who changed the object, and when.
+fn manage(metadata: &mut Value, manager: &str) {
+    let manager: String = manager.chars().take(128).collect();
+    let entry = json!({
+        "manager": manager, "operation": "Update", "apiVersion": "networking.istio.io/v1",
+        "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:http": {}}},
+    });
+    let managers = metadata["managedFields"].as_array().cloned().unwrap_or_default();
+    let others = managers.into_iter().filter(|other| other["manager"] != entry["manager"]);
+    // The list of routes is atomic: whoever writes it owns it.
+    let disowned = |mut entry: Value| {
+        entry["fieldsV1"] = json!({"f:spec": {"f:hosts": {}}});
+        entry
+    };
+    let mut managers: Vec<_> = others.map(disowned).collect();
+    managers.push(entry);
+    // The API server keeps ten without a name of their own, too.
+    let first = managers.len().saturating_sub(10);
+    metadata["managedFields"] = json!(managers[first..]);
+}
+
+/// The weight of the first route to a cluster's subset. An unsaid weight is 0.
+fn weight(object: &Value, cluster: Cluster) -> Option<u64> {
+    let route = object["spec"]["http"][0]["route"].as_array()?;
+    let route = route.iter().find(|route| route["destination"]["subset"] == cluster.name())?;
+    route.get("weight").map_or(Some(0), Value::as_u64)
+}
+
+fn check(object: &Value) -> Result<(), String> {
+    let mut total = 0;
+    for cluster in Cluster::ALL {
+        total += weight(object, cluster).ok_or_else(|| {
+            format!("spec.http[0]: no route with a weight to the subset {cluster}")
+        })?;
+    }
+    if total == 0 { Err("spec.http[0]: total destination weight = 0".to_owned()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    fn patch(kubernetes: &FakeKubernetes, patch: Value) -> Result<Value, Refusal> {
+        kubernetes.patch(&serde_json::from_value(patch).unwrap(), "test")
+    }
+
+    fn weight(index: usize, weight: i64) -> Value {
+        json!({"op": "add", "path": format!("/spec/http/0/route/{index}/weight"), "value": weight})
+    }
+
+    #[test]
+    fn starts_with_all_traffic_at_home() {
+        let kubernetes = FakeKubernetes::from_manifest().unwrap();
+        assert_eq!(kubernetes.weights(), StoredWeights { primary: 100, burst: 0 });
+    }
+
+    #[test]
+    fn a_patch_changes_the_weights_and_the_version() {
+        let kubernetes = FakeKubernetes::from_manifest().unwrap();
+        let test = |version: &str| json!({"op": "test", "path": "/metadata/resourceVersion", "value": version});
+        let patched =
+            patch(&kubernetes, json!([test("1"), weight(0, 0), weight(1, 100)])).ok().unwrap();
+        assert_eq!(patched["metadata"]["resourceVersion"], "2");
+        assert_eq!(kubernetes.weights(), StoredWeights { primary: 0, burst: 100 });
+
+        let refusal = patch(&kubernetes, json!([test("1"), weight(0, 100)])).err().unwrap();
+        assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(kubernetes.weights(), StoredWeights { primary: 0, burst: 100 });
+    }
+
+    #[test]
+    fn refuses_what_the_webhook_refuses() {
+        let kubernetes = FakeKubernetes::from_manifest().unwrap();
+        let nothing = json!({"op": "remove", "path": "/spec/http/0/route"});
+        for wrong in [json!([weight(0, 0)]), json!([weight(1, -5)]), json!([nothing])] {
+            let refusal = patch(&kubernetes, wrong).err().unwrap();
+            assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        assert_eq!(kubernetes.weights(), StoredWeights { primary: 100, burst: 0 });
+    }
+}

@@ -1,0 +1,88 @@
+//! What the integration tests of all crates share: waiting, ports, background tasks, HTTP.
+
+pub mod documentation;
+
+use std::{net::SocketAddr, time::Duration};
+
+use chassis::server::listen_locally;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+/// A task that ends with the test that started it.
+pub type BackgroundTask = AbortOnDropHandle<()>;
+
+/// How long [`eventually`] waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a future in the background, until the returned handle is dropped.
+pub fn spawn<T>(future: impl Future<Output = T> + Send + 'static) -> BackgroundTask {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        future.await;
+    }))
+}
+
+/// Waits until something is true, for up to ten seconds.
+///
+/// # Panics
+/// When it is not true in time; the message names `what`.
+pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_true().await {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Returns a port of this machine that was free a moment ago.
+///
+/// # Panics
+/// When the machine has no free port.
+#[must_use]
+pub fn free_port() -> u16 {
+    listener().1.port()
+}
+
+/// Listens on a free port of this machine; returns the listener and its address.
+///
+/// # Panics
+/// When the machine has no free port.
+#[must_use]
+pub fn listener() -> (TcpListener, SocketAddr) {
+    let listener = listen_locally("test", 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Returns an HTTP client.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+/// A server that accepts connections and never answers.
+pub struct SilentServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    _task: BackgroundTask,
+}
+
+impl SilentServer {
+    /// Starts one on a free port.
+    ///
+    /// # Panics
+    /// When the machine has no free port.
+    #[must_use]
+    pub fn start() -> Self {
+        let (listener, address) = listener();
+        let task = spawn(async move {
+            let mut streams = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                streams.push(stream);
+            }
+        });
+        Self { address, _task: task }
+    }
+}

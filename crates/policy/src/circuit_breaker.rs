@@ -1,0 +1,272 @@
+//! A circuit breaker for each cluster: it ejects a cluster that is proven to fail, and tries it again.
+
+use std::time::Duration;
+
+use contract::Cluster;
+
+use crate::{
+    GuardSettings, Reason, Requests, Weights,
+    evidence::{LIKELY, PROOF, binomial_divergence},
+    proposal::Proposal,
+    shares::{Attribution, Shares},
+    timeline::Timeline,
+};
+
+/// How far back a window of failures reaches, except on trial.
+const MAX_WINDOW: Duration = Duration::from_secs(120);
+
+/// The longest ejection, in multiples of `EJECTION_TIME`.
+const MAX_EJECTION_FACTOR: u32 = 10;
+
+/// A cluster that fails receives no traffic for a while, then a little on trial, and after a good trial
+/// all that the policy proposes.
+#[derive(Debug)]
+pub(crate) struct CircuitBreaker {
+    cluster: Cluster,
+    settings: GuardSettings,
+    state: State,
+    /// Evidence from before this time no longer counts.
+    judged_until: Duration,
+    /// How often the cluster has failed since it last did well for long.
+    failures: u32,
+    /// What was measured last, with enough requests to judge by.
+    measured: Option<Measured>,
+}
+
+/// The three states of a circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// The cluster is healthy.
+    Closed,
+    /// The cluster is ejected.
+    Open { from: Duration, until: Duration, requests: Requests },
+    /// The cluster is on trial, since the trial's weights are in force for every proxy.
+    HalfOpen { since: Option<Duration> },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    at: Duration,
+    ratio: f64,
+    is_unhealthy: bool,
+}
+
+/// An ejection that outlives the watcher.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ejection {
+    /// The ejected cluster.
+    pub cluster: Cluster,
+    /// Until when.
+    pub until: Duration,
+    /// How often the cluster has failed in a row.
+    pub failures: u32,
+}
+
+impl CircuitBreaker {
+    pub(crate) fn new(cluster: Cluster, settings: GuardSettings) -> Self {
+        Self {
+            cluster,
+            settings,
+            state: State::Closed,
+            judged_until: Duration::ZERO,
+            failures: 0,
+            measured: None,
+        }
+    }
+
+    /// Whether the cluster is ejected now.
+    pub(crate) fn is_open(&self, now: Duration) -> bool {
+        matches!(self.state, State::Open { until, .. } if now < until)
+    }
+
+    /// The share of requests that failed, if it was too large when it was measured: within the last
+    /// ejection time, or before an ejection that goes on.
+    pub(crate) fn unhealthy_ratio(&self, now: Duration) -> Option<f64> {
+        let is_recent = |measured: &Measured| {
+            self.is_open(now) || now <= measured.at + self.settings.ejection_time
+        };
+        let measured =
+            self.measured.filter(|measured| measured.is_unhealthy && is_recent(measured));
+        measured.map(|measured| measured.ratio)
+    }
+
+    /// Ends an ejection or a trial.
+    pub(crate) fn close(&mut self, now: Duration) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.judged_until = now;
+        }
+    }
+
+    /// Takes an ejection of this very moment back, so that the cluster is judged again.
+    pub(crate) fn withdraw(&mut self, now: Duration) {
+        if matches!(self.state, State::Open { from, .. } if from == now) {
+            self.failures = self.failures.saturating_sub(1);
+            self.close(now);
+        }
+    }
+
+    /// The ejection, as it should outlive the watcher.
+    pub(crate) fn ejection(&self) -> Option<Ejection> {
+        let Self { cluster, failures, .. } = *self;
+        let until = match self.state {
+            State::Closed => return None,
+            State::Open { until, .. } => until,
+            State::HalfOpen { .. } => Duration::ZERO,
+        };
+        Some(Ejection { cluster, until, failures })
+    }
+
+    /// Continues an ejection of a watcher before, which may have had other settings or another clock.
+    pub(crate) fn restore(&mut self, now: Duration, ejection: Ejection) {
+        let Ejection { until, failures, .. } = ejection;
+        let until = until.min(now + self.settings.ejection_time * MAX_EJECTION_FACTOR);
+        self.failures = failures;
+        self.state = State::Open { from: Duration::ZERO, until, requests: Requests::default() };
+    }
+
+    /// Judges the cluster by the newest evidence.
+    pub(crate) fn observe(
+        &mut self,
+        now: Duration,
+        timeline: &Timeline,
+        shares: &Shares,
+        in_force: Weights,
+    ) {
+        if let State::HalfOpen { since } = &mut self.state
+            && 0.0 < in_force.share_of(self.cluster)
+        {
+            since.get_or_insert(shares.settled_since().unwrap_or(now));
+        }
+        match self.state {
+            // What is counted of an ejected cluster is from before.
+            State::Open { .. } => {}
+            State::Closed => self.judge(now, timeline, shares, PROOF, self.judged_until),
+            State::HalfOpen { since } => {
+                if let Some(since) = since {
+                    self.judge(now, timeline, shares, LIKELY, since.max(self.judged_until));
+                }
+            }
+        }
+    }
+
+    /// Looks for the window that proves most, back to `since`.
+    fn judge(
+        &mut self,
+        now: Duration,
+        timeline: &Timeline,
+        shares: &Shares,
+        proof: f64,
+        since: Duration,
+    ) {
+        let limit = self.settings.unhealthy_ratio;
+        // The samples may be late all the time, so the window ends with the newest.
+        let start = match self.state {
+            State::HalfOpen { .. } => Duration::ZERO,
+            _ => timeline.end().unwrap_or(now).saturating_sub(MAX_WINDOW),
+        };
+        let mut attribution = Attribution::default();
+        // The newest requests must fail, too: the past alone proves nothing.
+        let mut newest = None;
+        let mut window = Requests::default();
+        for interval in timeline.all_newest_first() {
+            if interval.to <= start || interval.from + Duration::from_millis(1) < since {
+                break;
+            }
+            attribution.add(self.cluster, interval, shares);
+            window = attribution.requests(self.cluster);
+            if window.total <= 0.0 {
+                continue;
+            }
+            let is_failing = |requests: Requests| limit < requests.failed / requests.total;
+            let newest_fails = *newest.get_or_insert(is_failing(window));
+            let divergence = binomial_divergence(window.failed, window.total, limit);
+            if newest_fails && is_failing(window) && proof <= divergence {
+                self.measure(now, window, true);
+                self.eject(now, window);
+                return;
+            }
+        }
+        if window.total <= 0.0 || window.failed / window.total >= limit {
+            return;
+        }
+        let divergence = binomial_divergence(window.failed, window.total, limit);
+        if LIKELY <= divergence {
+            self.measure(now, window, false);
+        }
+        match self.state {
+            State::HalfOpen { .. } if LIKELY <= divergence => {
+                self.state = State::Closed;
+                self.judged_until = now;
+            }
+            // A long good time closes the account.
+            State::Closed
+                if PROOF <= divergence
+                    && self.judged_until + self.settings.ejection_time <= now =>
+            {
+                self.failures = 0;
+            }
+            _ => {}
+        }
+    }
+
+    fn measure(&mut self, now: Duration, requests: Requests, is_unhealthy: bool) {
+        let ratio = requests.failed / requests.total;
+        self.measured = Some(Measured { at: now, ratio, is_unhealthy });
+    }
+
+    fn eject(&mut self, now: Duration, requests: Requests) {
+        let factor = 2_u32.saturating_pow(self.failures).min(MAX_EJECTION_FACTOR);
+        self.failures = self.failures.saturating_add(1);
+        let until = now + self.settings.ejection_time * factor;
+        self.state = State::Open { from: now, until, requests };
+    }
+
+    /// Limits what a proposal gives to the cluster.
+    pub(crate) fn limit(&mut self, now: Duration, proposal: Proposal) -> Proposal {
+        let cluster = self.cluster;
+        let is_needed = 0 < proposal.weights.weight_of(cluster);
+        match self.state {
+            State::Open { until, .. } if now < until && !is_needed => proposal,
+            State::Open { from, until, requests } if now < until => {
+                let left = until.saturating_sub(now);
+                let reason = if from == now {
+                    Reason::ClusterUnhealthy { cluster, requests, ejection: left }
+                } else {
+                    Reason::ClusterEjected { cluster, left }
+                };
+                Proposal { weights: Weights::all_to(cluster.other()), reason }
+            }
+            State::Closed => proposal,
+            State::Open { .. } | State::HalfOpen { .. } if !is_needed => {
+                // The trial waits until the cluster is needed.
+                let requests = Requests::default();
+                self.state = State::Open { from: now, until: now, requests };
+                proposal
+            }
+            State::Open { .. } => {
+                self.state = State::HalfOpen { since: None };
+                self.judged_until = now;
+                self.limit_to_trial(proposal, Duration::ZERO)
+            }
+            State::HalfOpen { since } => {
+                let on_trial_for = now.saturating_sub(since.unwrap_or(now));
+                self.limit_to_trial(proposal, on_trial_for)
+            }
+        }
+    }
+
+    /// The trial's share doubles with each ejection time, so that a few requests end it, too.
+    fn limit_to_trial(&self, proposal: Proposal, on_trial_for: Duration) -> Proposal {
+        let Self { cluster, settings, .. } = self;
+        let cluster = *cluster;
+        let doublings = on_trial_for.as_secs_f64() / settings.ejection_time.as_secs_f64();
+        let factor = 2_u32.saturating_pow(doublings as u32);
+        let percent = settings.trial_percent.saturating_mul(factor).min(100);
+        let trial = Weights::with_percent_to(cluster, percent);
+        if proposal.weights.share_of(cluster) <= trial.share_of(cluster) {
+            return proposal;
+        }
+        Proposal { weights: trial, reason: Reason::ClusterOnTrial { cluster, percent } }
+    }
+}

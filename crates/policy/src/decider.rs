@@ -1,0 +1,291 @@
+//! The decision, as a sequence of steps: a policy proposes weights, guards correct the proposal,
+//! an operator's overrides replace it, and limits on writing may hold it.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use contract::Cluster;
+
+use crate::{
+    CallerStates, Ejection, Fallback, GuardSettings, Observation, PolicyKind, Reason, Route,
+    Settings, Weights, circuit_breaker::CircuitBreaker, conflict_backoff::ConflictBackoff,
+    proposal::Proposal, requests::RequestHistory, shares::Shares, spill::Spill, threshold,
+    write_limit::WriteLimit,
+};
+
+/// Two clusters fail alike if their failure ratios differ by no more than this.
+const SIMILAR_RATIOS: f64 = 0.1;
+
+/// Where the traffic should go, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The weights that should be in force.
+    pub weights: Weights,
+    /// Whether the caller should write them now.
+    pub is_write: bool,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Decides, and remembers what that needs of the past. The weights in force are not part of that
+/// memory: the caller observes them each time.
+#[derive(Debug)]
+pub struct Decider {
+    policy: PolicyKind,
+    settings: Settings,
+    requests: RequestHistory,
+    shares: Shares,
+    spill: Spill,
+    burst_breaker: CircuitBreaker,
+    primary_breaker: CircuitBreaker,
+    /// What a guard displaced; `None` while the policy's weights are in force.
+    displaced: Option<Displaced>,
+    write_limit: WriteLimit,
+    conflict_backoff: ConflictBackoff,
+}
+
+/// The weights of a guard, and those that the policy has in their place.
+#[derive(Clone, Copy, Debug)]
+struct Displaced {
+    by_guard: Weights,
+    by_policy: Weights,
+}
+
+impl Decider {
+    /// Starts at `now`, a time that only ever grows. A source without a new sample for `stale_after`
+    /// is stale; by default that follows from the distance of its samples.
+    #[must_use]
+    pub fn new(settings: Settings, stale_after: Option<Duration>, now: Duration) -> Self {
+        let breaker = |cluster| CircuitBreaker::new(cluster, settings.guards.clone());
+        Self {
+            policy: settings.policy,
+            requests: RequestHistory::new(stale_after, now),
+            shares: Shares::default(),
+            spill: Spill::new(settings.spill.clone(), settings.guards.writes_per_minute),
+            burst_breaker: breaker(Cluster::Burst),
+            primary_breaker: breaker(Cluster::Primary),
+            displaced: None,
+            write_limit: WriteLimit::new(settings.guards.writes_per_minute),
+            conflict_backoff: ConflictBackoff::default(),
+            settings,
+        }
+    }
+
+    /// Continues the ejections of a watcher before this one. Without failover, primary is never ejected.
+    pub fn restore(&mut self, now: Duration, ejections: &[Ejection]) {
+        for ejection in ejections {
+            match ejection.cluster {
+                Cluster::Primary if self.settings.guards.failover => {
+                    self.primary_breaker.restore(now, *ejection);
+                }
+                Cluster::Primary => {}
+                Cluster::Burst => self.burst_breaker.restore(now, *ejection),
+            }
+        }
+    }
+
+    /// The ejections that should outlive this watcher.
+    #[must_use]
+    pub fn ejections(&self) -> Vec<Ejection> {
+        let breakers = [&self.primary_breaker, &self.burst_breaker];
+        breakers.into_iter().filter_map(CircuitBreaker::ejection).collect()
+    }
+
+    /// Observes the traffic, whether or not a decision follows.
+    pub fn observe(&mut self, now: Duration, observation: &Observation) {
+        self.requests.observe(now, observation);
+        if let Ok(estimate) = self.requests.estimate(now) {
+            self.spill.observe(now, estimate);
+        }
+    }
+
+    /// Observes the callers, before their counters.
+    pub fn observe_callers(&mut self, states: &CallerStates) {
+        self.requests.observe_callers(states);
+    }
+
+    /// Begins with another source, whose counters are others. Ejections and shares are kept.
+    pub fn change_source(&mut self) {
+        self.requests.change_source();
+    }
+
+    /// What is known of the requests.
+    #[must_use]
+    pub fn requests(&self) -> &RequestHistory {
+        &self.requests
+    }
+
+    /// Decides by the traffic that was observed last, and by the route.
+    pub fn decide(&mut self, now: Duration, route: &Route) -> Decision {
+        let in_force = route.weights;
+        self.observe_route(now, in_force);
+        let base = self.without_guards(in_force);
+        let proposal = self.propose(now, base);
+        let by_policy = proposal.weights;
+        let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);
+        self.record_displaced(by_policy, &proposal);
+        let proposal = explain_return(proposal, base, in_force);
+        let proposal = route.overrides.apply(proposal, in_force);
+        let proposal = self.check_obedience(proposal, in_force);
+        self.limit_writes(now, proposal, route)
+    }
+
+    /// Records an attempt to write the weights at `now`, whether or not it succeeds.
+    pub fn record_write(&mut self, now: Duration) {
+        self.write_limit.record_write(now);
+    }
+
+    /// Records that an attempt failed at `now`. The API server may ask to be left alone for a while.
+    pub fn record_failed_write(&mut self, now: Duration, retry_after: Option<Duration>) {
+        self.write_limit.record_failure(now, retry_after);
+    }
+
+    /// Tells the circuit breakers which weights are in force, and lets them judge.
+    fn observe_route(&mut self, now: Duration, in_force: Weights) {
+        self.shares.observe(now, in_force);
+        for breaker in [&mut self.burst_breaker, &mut self.primary_breaker] {
+            breaker.observe(now, self.requests.timeline(), &self.shares, in_force);
+        }
+        self.requests.observe_split(&self.shares, in_force);
+        self.spill.movable_share = self.requests.movable_share();
+    }
+
+    /// The weights that would be in force if no guard had displaced them.
+    fn without_guards(&self, in_force: Weights) -> Weights {
+        match self.displaced {
+            Some(Displaced { by_guard, by_policy }) if by_guard.has_same_split(in_force) => {
+                by_policy
+            }
+            _ => in_force,
+        }
+    }
+
+    /// The policy proposes, or `FALLBACK` if the rate is unknown.
+    fn propose(&mut self, now: Duration, in_force: Weights) -> Proposal {
+        let estimate = match self.requests.estimate(now) {
+            Ok(estimate) => estimate,
+            Err(kind) => return self.propose_for_unknown_rate(now, kind, in_force),
+        };
+        let timeline = self.requests.timeline();
+        match self.policy {
+            PolicyKind::Threshold => {
+                threshold::propose(&self.settings.threshold, timeline, estimate, in_force)
+            }
+            PolicyKind::Spill => self.spill.propose(now, estimate, timeline, in_force),
+        }
+    }
+
+    /// The circuit breakers correct the proposal. If both clusters fail, the worse one loses; if both
+    /// fail alike, nothing moves.
+    fn avoid_unhealthy_clusters(
+        &mut self,
+        now: Duration,
+        proposal: Proposal,
+        in_force: Weights,
+    ) -> Proposal {
+        let has_failover = self.settings.guards.failover;
+        let (primary_breaker, burst_breaker) = (&mut self.primary_breaker, &mut self.burst_breaker);
+        let ratios = (primary_breaker.unhealthy_ratio(now), burst_breaker.unhealthy_ratio(now));
+        if !has_failover {
+            primary_breaker.withdraw(now);
+        }
+        if let (Some(primary), Some(burst)) = ratios {
+            if (primary - burst).abs() <= SIMILAR_RATIOS {
+                // Otherwise nobody would judge them again before the ejections end.
+                primary_breaker.withdraw(now);
+                burst_breaker.withdraw(now);
+                return Proposal::keep(in_force, Reason::BothUnhealthy { primary, burst });
+            }
+            if burst < primary {
+                burst_breaker.close(now);
+                return match has_failover {
+                    true => primary_breaker.limit(now, proposal),
+                    false => proposal,
+                };
+            }
+        } else if has_failover {
+            let proposal = primary_breaker.limit(now, proposal);
+            if primary_breaker.is_open(now) && ratios.1.is_none() {
+                // With primary ejected, a trial of burst with all traffic loses nothing.
+                burst_breaker.close(now);
+            }
+            return burst_breaker.limit(now, proposal);
+        }
+        burst_breaker.limit(now, proposal)
+    }
+
+    /// Remembers what a guard displaces, so that it comes back.
+    fn record_displaced(&mut self, by_policy: Weights, proposal: &Proposal) {
+        let by_guard = proposal.weights;
+        let is_displaced = !by_guard.has_same_split(by_policy);
+        self.displaced = is_displaced.then_some(Displaced { by_guard, by_policy });
+    }
+
+    /// Says so if the traffic does not follow the weights in force.
+    fn check_obedience(&self, proposal: Proposal, in_force: Weights) -> Proposal {
+        if !proposal.weights.has_same_split(in_force) || proposal.reason.is_warning() {
+            return proposal;
+        }
+        match self.requests.split().and_then(|split| split.share_if_not_obeyed()) {
+            None => proposal,
+            Some(measured) => {
+                let expected = in_force.burst_share();
+                Proposal::keep(in_force, Reason::NotObeyed { expected, measured })
+            }
+        }
+    }
+
+    /// Holds what may not be written now. The limit does not hold what keeps requests from failing.
+    fn limit_writes(&mut self, now: Duration, proposal: Proposal, route: &Route) -> Decision {
+        let Proposal { weights, reason } = proposal;
+        if weights.has_same_split(route.weights) {
+            return Decision { weights: route.weights, is_write: false, reason };
+        }
+        if let Some(manager) = &route.changed_by {
+            self.conflict_backoff.record_foreign_change(now, manager);
+        }
+        let hold = self.conflict_backoff.check(now, &reason);
+        match hold.or_else(|| self.write_limit.check(now, &reason)) {
+            Some(reason) => Decision { weights, is_write: false, reason },
+            None => Decision { weights, is_write: true, reason },
+        }
+    }
+
+    fn propose_for_unknown_rate(
+        &self,
+        now: Duration,
+        kind: &'static str,
+        in_force: Weights,
+    ) -> Proposal {
+        let GuardSettings { fallback, fallback_after, .. } = self.settings.guards;
+        let since = now.saturating_sub(self.requests.unknown_since());
+        // Before the first request there is no rate, which is no outage while traffic is at home.
+        let is_idle =
+            self.requests.has_never_seen_requests(kind) && in_force.is_all_to(Cluster::Primary);
+        let to = match fallback {
+            _ if is_idle || since < fallback_after => None,
+            Fallback::Hold => None,
+            Fallback::Home => Some(Cluster::Primary),
+            Fallback::Burst => Some(Cluster::Burst),
+        };
+        match to {
+            None => Proposal::keep(in_force, Reason::Unknown { kind, since }),
+            Some(to) => {
+                let reason = Reason::Fallback { kind, since, to };
+                Proposal { weights: Weights::all_to(to), reason }
+            }
+        }
+    }
+}
+
+/// When a guard no longer displaces the policy's weights, they return without a reason of their own.
+fn explain_return(proposal: Proposal, base: Weights, in_force: Weights) -> Proposal {
+    let is_return = !base.has_same_split(in_force) && proposal.weights.has_same_split(base);
+    if !is_return {
+        return proposal;
+    }
+    let burst = (base.burst_share() * 100.0).round() as u32;
+    Proposal { reason: Reason::Restored { burst }, ..proposal }
+}

@@ -1,0 +1,246 @@
+//! The reason of a decision, as data, so that the log, the Event, the metric, the status and
+//! `explain` all say the same.
+
+mod display;
+mod kinds;
+
+use std::time::Duration;
+
+use contract::Cluster;
+
+use crate::{Estimate, Requests};
+
+pub use display::HumanDuration;
+
+/// The reason of a decision, with the evidence behind it. Ratios and shares are from 0 to 1, weights of
+/// burst in percent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// The weights in force are right for the rate.
+    NoChange {
+        /// The rate.
+        estimate: Estimate,
+    },
+    /// Threshold: the rate is proven to be above the upper threshold.
+    High {
+        /// The rate, in the window of the proof.
+        estimate: Estimate,
+        /// `BURST_ABOVE`.
+        above: f64,
+    },
+    /// Threshold: the rate may be above the upper threshold, but that is not proven yet.
+    HighUnproven {
+        /// The rate.
+        estimate: Estimate,
+        /// `BURST_ABOVE`.
+        above: f64,
+    },
+    /// Threshold: the rate is proven to be below the lower threshold, for long enough.
+    Low {
+        /// The rate, in the window of the proof.
+        estimate: Estimate,
+        /// `HOME_BELOW`.
+        below: f64,
+    },
+    /// Threshold: the rate is low, but not yet proven, or not yet for long enough.
+    LowStabilizing {
+        /// The rate.
+        estimate: Estimate,
+        /// `HOME_BELOW`.
+        below: f64,
+        /// `HOME_HOLD`.
+        hold: Duration,
+    },
+    /// Threshold: the rate is between the thresholds.
+    Between {
+        /// The rate.
+        estimate: Estimate,
+        /// `HOME_BELOW`.
+        below: f64,
+        /// `BURST_ABOVE`.
+        above: f64,
+    },
+    /// Spill: primary receives more than it can carry.
+    Overflow {
+        /// The rate.
+        estimate: Estimate,
+        /// `CAPACITY`.
+        capacity: f64,
+        /// The new weight of burst, in percent.
+        burst: u32,
+    },
+    /// Spill: primary receives too much, but the weight of burst rose a moment ago.
+    OverflowWaiting {
+        /// The rate.
+        estimate: Estimate,
+        /// The weight of burst that is needed, in percent.
+        burst: u32,
+        /// How long the next rise waits.
+        left: Duration,
+    },
+    /// Spill: primary receives more than it can carry, and burst has all that it may have.
+    Saturated {
+        /// The rate.
+        estimate: Estimate,
+        /// `CAPACITY`.
+        capacity: f64,
+        /// The weight of burst, which is `SPILL_MAX`, in percent.
+        burst: u32,
+    },
+    /// Spill: primary can carry more than it receives.
+    Spare {
+        /// The largest rate within the window.
+        estimate: Estimate,
+        /// The new weight of burst, in percent.
+        burst: u32,
+        /// The stabilization window.
+        window: Duration,
+    },
+    /// Spill: primary can carry more than it receives, but not yet for long enough.
+    SpareStabilizing {
+        /// The rate.
+        estimate: Estimate,
+        /// The weight of burst, in percent.
+        burst: u32,
+        /// The rest of the stabilization window.
+        left: Duration,
+    },
+    /// Spill: burst receives a little traffic, to stay warm.
+    Probe {
+        /// The weight of burst, in percent.
+        burst: u32,
+    },
+    /// The rate is unknown. An unknown rate is not zero.
+    Unknown {
+        /// The kind of gap, as metrics name it.
+        kind: &'static str,
+        /// For how long.
+        since: Duration,
+    },
+    /// The rate has been unknown for so long that `FALLBACK` applies.
+    Fallback {
+        /// The kind of gap.
+        kind: &'static str,
+        /// For how long.
+        since: Duration,
+        /// Where traffic goes.
+        to: Cluster,
+    },
+    /// A cluster is proven to fail too many requests. Its circuit breaker opens.
+    ClusterUnhealthy {
+        /// The cluster.
+        cluster: Cluster,
+        /// The requests that prove it.
+        requests: Requests,
+        /// For how long the cluster is ejected.
+        ejection: Duration,
+    },
+    /// A cluster is ejected. Its circuit breaker is open.
+    ClusterEjected {
+        /// The cluster.
+        cluster: Cluster,
+        /// For how much longer.
+        left: Duration,
+    },
+    /// A cluster is on trial after its ejection. Its circuit breaker is half-open.
+    ClusterOnTrial {
+        /// The cluster.
+        cluster: Cluster,
+        /// The cluster's weight, in percent.
+        percent: u32,
+    },
+    /// Both clusters fail alike, so moving traffic would not help.
+    BothUnhealthy {
+        /// The share of primary's requests that fail.
+        primary: f64,
+        /// The share of burst's requests that fail.
+        burst: f64,
+    },
+    /// A guard no longer applies, so the traffic returns to where the policy had it.
+    Restored {
+        /// The weight of burst, in percent.
+        burst: u32,
+    },
+    /// The traffic does not follow the weights in force.
+    NotObeyed {
+        /// Burst's share by the weights.
+        expected: f64,
+        /// The measured share of burst.
+        measured: f64,
+    },
+    /// An annotation pauses the watcher.
+    Paused,
+    /// An annotation forces all traffic to one cluster.
+    Forced {
+        /// The cluster.
+        to: Cluster,
+    },
+    /// An annotation keeps traffic from coming home.
+    HomeHeld,
+    /// The watcher has tried to write the weights as often as it may.
+    WriteLimit {
+        /// `WRITES_PER_MINUTE`.
+        per_minute: u32,
+    },
+    /// A write failed, so the next attempt waits; for as long as the API server asked, if it did.
+    RetryLater {
+        /// How long the next write waits.
+        left: Duration,
+    },
+    /// Another writer keeps changing the weights, so the next write waits.
+    ConflictBackoff {
+        /// The other writer's field manager.
+        manager: String,
+        /// How long the next write waits.
+        left: Duration,
+    },
+}
+
+impl Reason {
+    /// The name of the reason in metrics, the status and Events.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NoChange { .. } => "NoChange",
+            Self::High { .. } => "RateHigh",
+            Self::HighUnproven { .. } => "RateHighUnproven",
+            Self::Low { .. } => "RateLow",
+            Self::LowStabilizing { .. } => "RateLowStabilizing",
+            Self::Between { .. } => "RateBetweenThresholds",
+            Self::Overflow { .. } => "Overflow",
+            Self::OverflowWaiting { .. } => "OverflowWaiting",
+            Self::Saturated { .. } => "Saturated",
+            Self::Spare { .. } => "SpareCapacity",
+            Self::SpareStabilizing { .. } => "SpareCapacityStabilizing",
+            Self::Probe { .. } => "Probe",
+            Self::Unknown { .. } => "RateUnknown",
+            Self::Fallback { .. } => "Fallback",
+            Self::ClusterUnhealthy { .. } => "ClusterUnhealthy",
+            Self::ClusterEjected { .. } => "ClusterEjected",
+            Self::ClusterOnTrial { .. } => "ClusterOnTrial",
+            Self::BothUnhealthy { .. } => "BothUnhealthy",
+            Self::Restored { .. } => "Restored",
+            Self::NotObeyed { .. } => "NotObeyed",
+            Self::Paused => "Paused",
+            Self::Forced { .. } => "Forced",
+            Self::HomeHeld => "HomeHeld",
+            Self::WriteLimit { .. } => "WriteLimit",
+            Self::RetryLater { .. } => "RetryLater",
+            Self::ConflictBackoff { .. } => "ConflictBackoff",
+        }
+    }
+
+    /// What distinguishes two reasons of one name, apart from numbers that change by the second.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Unknown { kind, .. } | Self::Fallback { kind, .. } => kind,
+            Self::Forced { to } => to.name(),
+            Self::ClusterUnhealthy { cluster, .. }
+            | Self::ClusterEjected { cluster, .. }
+            | Self::ClusterOnTrial { cluster, .. } => cluster.name(),
+            Self::ConflictBackoff { manager, .. } => manager,
+            _ => "",
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The spill policy: primary stays just full, and only what it cannot carry goes to burst.
+//!
+//! At a rate D, a capacity K and a headroom h, the share `1 - h * K / D` goes to burst. If the weights
+//! divide only a part of the requests, the weight of burst is larger by as much. It rises at once when
+//! primary receives too much. It falls in steps, and only to the largest weight that was needed within
+//! the stabilization window.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{
+    Estimate, Reason, SpillSettings, Weights, evidence::prove_mean_below, proposal::Proposal,
+    timeline::Timeline,
+};
+
+/// The weight of burst rises when primary receives more than this part of the way from
+/// `SPILL_HEADROOM * CAPACITY` to `CAPACITY`. In the simulator (`scripts/bench watcher`), less makes
+/// many more writes, and more makes queues longer.
+const RAISE_AT: f64 = 0.7;
+
+/// For how long a flap counts. A flap is traffic that came home and soon returned to burst.
+const FLAP_MEMORY: Duration = Duration::from_secs(3600);
+
+/// The number of flaps that are kept. More of them would not lengthen the window further.
+const MAX_FLAPS: usize = 64;
+
+/// Each flap at or above the budget makes the stabilization window this many times as long.
+const FLAP_FACTOR: u32 = 2;
+
+/// The longest stabilization window, which the timeline must remember.
+const MAX_STABILIZATION_WINDOW: Duration = Duration::from_secs(600);
+
+/// The policy, and what it needs of the past.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    settings: SpillSettings,
+    /// The time between two rises, so long that rises alone never use up the limit on writes.
+    raise_every: Duration,
+    /// When the weight of burst last rose.
+    raised_at: Option<Duration>,
+    /// The largest needs of the stabilization window, falling: at most one of each percentage.
+    needs: VecDeque<Need>,
+    /// The share that went to burst at the last observation.
+    burst_share: Option<f64>,
+    /// Whether the last proposal lowered the weight of burst.
+    has_proposed_less: bool,
+    /// When this policy last lowered the weight of burst; `None` after a rise.
+    lowered_at: Option<Duration>,
+    /// The times of the flaps.
+    flaps: VecDeque<Duration>,
+    /// The share of the requests that the weights divide, 0.5 to 1.
+    pub(crate) movable_share: f64,
+}
+
+/// The weight of burst that a rate needs.
+#[derive(Clone, Copy, Debug)]
+struct Need {
+    at: Duration,
+    percent: u32,
+    estimate: Estimate,
+}
+
+impl Spill {
+    pub(crate) fn new(settings: SpillSettings, writes_per_minute: u32) -> Self {
+        Self {
+            settings,
+            raise_every: Duration::from_secs(60) / writes_per_minute.max(1),
+            raised_at: None,
+            needs: VecDeque::new(),
+            burst_share: None,
+            has_proposed_less: false,
+            lowered_at: None,
+            flaps: VecDeque::new(),
+            movable_share: 1.0,
+        }
+    }
+
+    /// Observes the rate.
+    pub(crate) fn observe(&mut self, now: Duration, estimate: Estimate) {
+        self.record_need(Need { at: now, percent: self.percent_needed(estimate.rate), estimate });
+    }
+
+    /// Proposes weights for the present rate. The requests are known without a gap since
+    /// `known_since`.
+    pub(crate) fn propose(
+        &mut self,
+        now: Duration,
+        estimate: Estimate,
+        timeline: &Timeline,
+        in_force: Weights,
+    ) -> Proposal {
+        let known_since = timeline.known_since().unwrap_or(now);
+        let share = in_force.burst_share();
+        self.observe_share(now, share);
+        let SpillSettings { capacity, spill_probe, spill_max, .. } = self.settings;
+        let burst = self.percent_needed(estimate.rate);
+        if self.is_too_much_for_primary(estimate.rate, share) && share * 100.0 < f64::from(burst) {
+            self.record_need(Need { at: now, percent: burst, estimate });
+            if let Some(left) = self.until_next_rise(now) {
+                return Proposal::keep(in_force, Reason::OverflowWaiting { estimate, burst, left });
+            }
+            let reason = Reason::Overflow { estimate, capacity, burst };
+            return Proposal { weights: Weights::with_burst(burst), reason };
+        }
+        if share < f64::from(spill_probe) / 100.0 {
+            let reason = Reason::Probe { burst: spill_probe };
+            return Proposal { weights: Weights::with_burst(spill_probe), reason };
+        }
+        if capacity < self.at_primary(estimate.rate, share) && spill_max <= burst {
+            return Proposal::keep(in_force, Reason::Saturated { estimate, capacity, burst });
+        }
+        if let Some(proposal) = self.lower(now, timeline, known_since, share) {
+            return proposal;
+        }
+        let waiting = self.reason_to_wait(now, estimate, known_since, share);
+        Proposal::keep(in_force, waiting.unwrap_or(Reason::NoChange { estimate }))
+    }
+
+    fn is_too_much_for_primary(&self, rate: f64, burst_share: f64) -> bool {
+        let SpillSettings { capacity, spill_headroom, .. } = self.settings;
+        let limit = capacity * (spill_headroom + RAISE_AT * (1.0 - spill_headroom));
+        limit < self.at_primary(rate, burst_share)
+    }
+
+    /// The part of a rate that primary receives.
+    fn at_primary(&self, rate: f64, burst_share: f64) -> f64 {
+        rate * (1.0 - burst_share * self.movable_share)
+    }
+
+    /// Keeps a need until the stabilization window ends, or a need that is as large comes.
+    fn record_need(&mut self, need: Need) {
+        while self.needs.back().is_some_and(|last| last.percent <= need.percent) {
+            self.needs.pop_back();
+        }
+        self.needs.push_back(need);
+    }
+
+    /// Observes which way traffic has moved, whoever moved it.
+    fn observe_share(&mut self, now: Duration, share: f64) {
+        let before = self.burst_share.replace(share).unwrap_or(share);
+        let is_own = std::mem::take(&mut self.has_proposed_less);
+        if share < before {
+            // If a guard or another writer sent traffic home, that says nothing about the load.
+            self.lowered_at = is_own.then_some(now);
+        } else if before < share {
+            self.raised_at = Some(now);
+            let is_recent = |at: Duration| now <= at + self.settings.spill_stabilization_window * 2;
+            if self.lowered_at.take().is_some_and(is_recent) {
+                self.flaps.push_back(now);
+            }
+        }
+        let is_over = |at: &Duration| *at + FLAP_MEMORY <= now;
+        while self.flaps.front().is_some_and(is_over) || MAX_FLAPS < self.flaps.len() {
+            self.flaps.pop_front();
+        }
+        let window = self.stabilization_window();
+        while 1 < self.needs.len() && self.needs[0].at + window <= now {
+            self.needs.pop_front();
+        }
+    }
+
+    /// How long the next rise must wait; `None` if it may come now.
+    fn until_next_rise(&self, now: Duration) -> Option<Duration> {
+        let next = self.raised_at? + self.raise_every;
+        (now < next).then(|| next.saturating_sub(now))
+    }
+
+    /// Proposes a smaller weight of burst, if that is enough.
+    fn lower(
+        &mut self,
+        now: Duration,
+        timeline: &Timeline,
+        known_since: Duration,
+        share: f64,
+    ) -> Option<Proposal> {
+        let SpillSettings { spill_probe, spill_tolerance, spill_step, spill_step_every, .. } =
+            self.settings;
+        let window = self.stabilization_window();
+        let is_known = known_since + window <= now;
+        let has_waited = self.lowered_at.is_none_or(|at| at + spill_step_every <= now);
+        let Need { percent, estimate, .. } = *self.needs.front()?;
+        let share = in_percent(share);
+        let is_all = percent <= spill_probe && percent < share;
+        if !is_known || !has_waited || !(is_all || percent + spill_tolerance <= share) {
+            return None;
+        }
+        let less = f64::from(share.saturating_sub(spill_tolerance)) / 100.0;
+        let kept = self.settings.spill_headroom * self.settings.capacity;
+        let limit = kept / self.at_primary(1.0, less);
+        if !prove_mean_below(timeline, limit, window) {
+            return None;
+        }
+        let burst = percent.max(share.saturating_sub(spill_step));
+        self.has_proposed_less = true;
+        let reason = Reason::Spare { estimate, burst, window };
+        Some(Proposal { weights: Weights::with_burst(burst), reason })
+    }
+
+    /// Returns why the weight of burst stays too large for now; `None` if it is right.
+    fn reason_to_wait(
+        &self,
+        now: Duration,
+        estimate: Estimate,
+        known_since: Duration,
+        share: f64,
+    ) -> Option<Reason> {
+        let burst = in_percent(share);
+        let needed = self.percent_needed(estimate.rate);
+        let is_less = needed + self.settings.spill_tolerance <= burst;
+        let since = self.needs.front()?.at.max(known_since);
+        let step = self.lowered_at.map_or(now, |at| at + self.settings.spill_step_every);
+        let left = (since + self.stabilization_window()).max(step).saturating_sub(now);
+        is_less.then_some(Reason::SpareStabilizing { estimate, burst, left })
+    }
+
+    /// The stabilization window, which is longer after flaps.
+    fn stabilization_window(&self) -> Duration {
+        let flaps = u32::try_from(self.flaps.len()).unwrap_or(u32::MAX);
+        let beyond = (flaps + 1).saturating_sub(self.settings.spill_flap_budget);
+        let longer = FLAP_FACTOR.saturating_pow(if flaps == 0 { 0 } else { beyond });
+        let window = self.settings.spill_stabilization_window;
+        window.saturating_mul(longer).min(MAX_STABILIZATION_WINDOW)
+    }
+
+    /// The weight of burst that a rate needs, in percent.
+    fn percent_needed(&self, rate: f64) -> u32 {
+        let SpillSettings { capacity, spill_headroom, spill_max, spill_probe, .. } = self.settings;
+        let kept = spill_headroom * capacity / rate.max(f64::MIN_POSITIVE);
+        in_percent((1.0 - kept) / self.movable_share).clamp(spill_probe, spill_max)
+    }
+}
+
+/// A share in whole percent, rounded up; at least 0.
+fn in_percent(share: f64) -> u32 {
+    (100.0 * share - 1e-9).ceil().clamp(0.0, 100.0) as u32
+}

@@ -1,0 +1,263 @@
+//! The requests of the last minutes, interval by interval.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{ClusterTraffic, Estimate, evidence::Proof};
+
+/// The scrape interval that is assumed until it is known.
+const USUAL_SCRAPE: Duration = Duration::from_secs(15);
+
+/// How long intervals are kept. The longest window of a setting is 10 minutes, so that it fits.
+pub(crate) const MEMORY: Duration = Duration::from_secs(15 * 60);
+
+/// The number of intervals that are kept, so that ten a second fill [`MEMORY`].
+const MAX_INTERVALS: usize = 10_000;
+
+/// The requests between two scrapes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Interval {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    pub(crate) requests: ClusterTraffic,
+    /// Whether these are all requests. If not, there were at least these.
+    pub(crate) is_complete: bool,
+}
+
+impl Interval {
+    pub(crate) fn seconds(&self) -> f64 {
+        self.to.saturating_sub(self.from).as_secs_f64()
+    }
+
+    /// Requests per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.requests.total() / self.seconds()
+    }
+}
+
+/// The intervals, oldest first. Where one does not begin at the end of the one before, there is a gap.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timeline {
+    intervals: VecDeque<Interval>,
+    /// Whether the counts cannot show their dispersion.
+    has_unknown_dispersion: bool,
+    /// The index of dispersion of the present intervals; `None` without an interval.
+    dispersion: Option<f64>,
+}
+
+impl Timeline {
+    /// Adds an interval after all others.
+    pub(crate) fn push(&mut self, interval: Interval) {
+        if interval.to <= interval.from || self.end().is_some_and(|end| interval.from < end) {
+            return;
+        }
+        self.intervals.push_back(interval);
+        let start = interval.to.saturating_sub(MEMORY);
+        while self.intervals.front().is_some_and(|first| first.to <= start)
+            || MAX_INTERVALS < self.intervals.len()
+        {
+            self.intervals.pop_front();
+        }
+        self.dispersion = Some(self.estimate_dispersion());
+    }
+
+    /// From now on, the counts do not show their dispersion: it is 1.
+    pub(crate) fn assume_independent_visitors(&mut self) {
+        self.has_unknown_dispersion = true;
+    }
+
+    /// An estimate from the window of a proof.
+    pub(crate) fn estimate_of(&self, Proof { rate, seconds }: Proof) -> Estimate {
+        let deviation = (self.dispersion() * rate / seconds).sqrt();
+        Estimate { rate, deviation, seconds }
+    }
+
+    /// Since when all requests are known, without a gap; `None` without an interval.
+    pub(crate) fn known_since(&self) -> Option<Duration> {
+        let complete = self.newest_first().take_while(|interval| interval.is_complete);
+        complete.last().map(|interval| interval.from)
+    }
+
+    /// Forgets all intervals.
+    pub(crate) fn clear(&mut self) {
+        self.intervals.clear();
+        self.dispersion = None;
+    }
+
+    /// The end of the last interval.
+    pub(crate) fn end(&self) -> Option<Duration> {
+        self.intervals.back().map(|interval| interval.to)
+    }
+
+    /// The intervals from the newest back to the first gap.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Interval> {
+        let mut begins = None;
+        self.intervals.iter().rev().take_while(move |interval| {
+            let is_next = begins.is_none_or(|begins| interval.to == begins);
+            begins = Some(interval.from);
+            is_next
+        })
+    }
+
+    /// All intervals from the newest back, over gaps.
+    pub(crate) fn all_newest_first(&self) -> impl Iterator<Item = &Interval> {
+        self.intervals.iter().rev()
+    }
+
+    /// The median length of the last intervals; `None` with fewer than two.
+    pub(crate) fn typical_length(&self) -> Option<Duration> {
+        let mut lengths: Vec<_> = self
+            .intervals
+            .iter()
+            .rev()
+            .take(15)
+            .map(|interval| interval.to.saturating_sub(interval.from))
+            .collect();
+        lengths.sort();
+        (1 < lengths.len()).then(|| lengths[lengths.len() / 2])
+    }
+
+    /// The distance of the scrapes, or the usual one until it is known.
+    pub(crate) fn scrape_interval(&self) -> Duration {
+        self.typical_length().unwrap_or(USUAL_SCRAPE)
+    }
+
+    /// The requests of the last intervals that cover `length` at least, and the time that they
+    /// cover; `None` if there are none. It does not look over a gap.
+    pub(crate) fn last(&self, length: Duration) -> Option<(ClusterTraffic, f64)> {
+        let (mut requests, mut seconds) = (ClusterTraffic::default(), 0.0);
+        for interval in self.newest_first() {
+            requests.add_scaled(&interval.requests, 1.0);
+            seconds += interval.seconds();
+            if length.as_secs_f64() <= seconds + 1e-9 {
+                break;
+            }
+        }
+        (0.0 < seconds).then_some((requests, seconds))
+    }
+
+    /// The index of dispersion of the counts: the variance of a count by its mean. It is near 0 for
+    /// evenly paced requests, near 1 for independent visitors, and larger for bursts.
+    pub(crate) fn dispersion(&self) -> f64 {
+        if self.has_unknown_dispersion { 1.0 } else { self.dispersion.unwrap_or(1.0) }
+    }
+
+    /// Estimates the index of dispersion from the differences of neighboring intervals, so that a slow
+    /// change of the rate does not count. Of the two differences of an interval the smaller counts, and the
+    /// largest three tenths of those do not, so that steps do not count, either: somebody may try one rate
+    /// after the other. Until there are many differences, 1 has the weight of [`PRIOR_DIFFERENCES`].
+    fn estimate_dispersion(&self) -> f64 {
+        let mut ratios: Vec<f64> = Vec::with_capacity(self.intervals.len());
+        for (before, after) in self.intervals.iter().zip(self.intervals.iter().skip(1)) {
+            let is_pair = before.to == after.from && before.is_complete && after.is_complete;
+            let (short, long) = (before.seconds(), after.seconds());
+            if !is_pair || short < long / 3.0 || long < short / 3.0 {
+                continue;
+            }
+            let (fewer, more) = (before.rate().min(after.rate()), before.rate().max(after.rate()));
+            if 2.0 * fewer < more && STEP_REQUESTS <= more * short.min(long) {
+                continue;
+            }
+            let mean = (before.requests.total() + after.requests.total()) / (short + long);
+            let variance = mean * (1.0 / short + 1.0 / long);
+            if 0.0 < variance {
+                ratios.push((after.rate() - before.rate()).powi(2) / variance);
+            }
+        }
+        let mut smaller: Vec<f64> = ratios.windows(2).map(|pair| pair[0].min(pair[1])).collect();
+        smaller.sort_by(f64::total_cmp);
+        let kept = smaller.len() - (smaller.len() * 3).div_ceil(10);
+        let mean = smaller[..kept].iter().sum::<f64>() / kept.max(1) as f64 / TRIMMED_MEAN;
+        let count = smaller.len() as f64;
+        let estimate = (mean * count + PRIOR_DIFFERENCES) / (count + PRIOR_DIFFERENCES);
+        // The estimate is itself uncertain: its upper bound is used.
+        let upper = estimate * (1.0 + 1.0 / (count + 1.0).sqrt());
+        ratios.sort_by(f64::total_cmp);
+        let most = ratios.len() - ratios.len().div_ceil(10);
+        let at_times =
+            ratios[..most].iter().sum::<f64>() / most.max(1) as f64 / MEAN_OF_NINE_TENTHS;
+        upper.max(at_times.min(MOST_IF_EVEN_ELSE)).clamp(MIN_DISPERSION, MAX_DISPERSION)
+    }
+}
+
+/// From so many requests on, twice as many in the next interval are a step, such as the first load after an
+/// idle time, and no noise.
+const STEP_REQUESTS: f64 = 30.0;
+
+/// The weight of the assumption of independent visitors, in differences.
+const PRIOR_DIFFERENCES: f64 = 1.0;
+
+/// For independent visitors, the mean of the seven tenths that count of the smaller differences. A
+/// simulation of 400,000 normal deviates gave it.
+const TRIMMED_MEAN: f64 = 0.106;
+
+/// The mean of the smallest nine tenths of squared standard normal deviates.
+const MEAN_OF_NINE_TENTHS: f64 = 0.6;
+
+/// Behind a full queue a load is even at most times and uneven at others. Its index is up to this, which
+/// still lets two intervals prove a rise of an even load by a third.
+const MOST_IF_EVEN_ELSE: f64 = 0.5;
+
+/// Counts are whole numbers, so the count of even requests deviates by one.
+const MIN_DISPERSION: f64 = 0.02;
+
+/// Above this, the load is not one rate with noise, but changes.
+const MAX_DISPERSION: f64 = 10.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline(counts: impl IntoIterator<Item = f64>) -> Timeline {
+        let mut timeline = Timeline::default();
+        for (index, count) in counts.into_iter().enumerate() {
+            let at = |index: usize| Duration::from_secs(5 * index as u64);
+            let mut requests = ClusterTraffic::default();
+            requests.primary.total = count;
+            let (from, to) = (at(index), at(index + 1));
+            timeline.push(Interval { from, to, requests, is_complete: true });
+        }
+        timeline
+    }
+
+    #[test]
+    fn dispersion_tells_even_load_from_independent_visitors() {
+        let even = timeline((0..100).map(|index| 70.0 + f64::from(index % 2)));
+        assert!(even.dispersion() < 0.1, "{}", even.dispersion());
+        let step = timeline((0..100).map(|index| if index < 97 { 25.0 } else { 100.0 }));
+        assert!(step.dispersion() < 0.1, "a step is no noise: {}", step.dispersion());
+        let tried = |index: usize| [25.0, 25.0, 25.0, 60.0, 100.0, 100.0, 100.0, 50.0][index % 8];
+        let tried = timeline((0..100).map(tried));
+        assert!(tried.dispersion() <= 0.5, "rates that somebody tries: {}", tried.dispersion());
+        let idle = [0.0, 0.0, 0.0, 0.0, 0.0, 6.0, 81.0, 100.0, 100.0];
+        let first = timeline(idle);
+        assert!(
+            first.dispersion() < 0.6,
+            "the first load after an idle time: {}",
+            first.dispersion()
+        );
+        // Sums of coin flips have half the variance of independent visitors: 140 of them, half heads.
+        let mut state = 1_u32;
+        let mut flips = || {
+            (0..140).fold(0.0, |sum, _| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                sum + f64::from(state >> 31)
+            })
+        };
+        let noisy = timeline((0..150).map(|_| flips()));
+        assert!((0.35..1.0).contains(&noisy.dispersion()), "{}", noisy.dispersion());
+        assert_eq!(Timeline::default().dispersion(), 1.0, "independent visitors are assumed");
+    }
+
+    #[test]
+    fn windows_end_at_a_gap() {
+        let mut timeline = timeline([10.0, 20.0]);
+        let (from, to) = (Duration::from_secs(60), Duration::from_secs(65));
+        let requests = ClusterTraffic::default();
+        timeline.push(Interval { from, to, requests, is_complete: true });
+        assert_eq!(timeline.newest_first().count(), 1);
+        assert_eq!(timeline.all_newest_first().count(), 3);
+        assert_eq!(timeline.last(Duration::from_secs(30)).unwrap().1, 5.0);
+        timeline.push(Interval { from, to, requests, is_complete: true });
+        assert_eq!(timeline.all_newest_first().count(), 3, "an interval is counted once");
+    }
+}

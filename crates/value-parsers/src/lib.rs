@@ -1,0 +1,153 @@
+//! Parsers for the values of settings, to be used as clap's `value_parser`.
+//!
+//! The error of each is a sentence that says what is accepted. The name of the setting and the
+//! value are added by whoever reads the settings (`chassis::settings`).
+
+use std::{ops::RangeInclusive, time::Duration};
+
+/// Parses a duration with its unit, such as `10s` or `500ms`; zero is `0s`.
+///
+/// # Errors
+/// When the text is not a duration.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "accepted: a duration with its unit, such as 500ms, 10s or 5m".to_owned())
+}
+
+/// Returns a parser of durations from `shortest` to `longest`, which its error repeats as written.
+///
+/// # Errors
+/// The parser fails when the text is not such a duration.
+pub fn duration_between(
+    shortest: &'static str,
+    longest: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let value = duration(text)?;
+        if (duration(shortest)?..=duration(longest)?).contains(&value) {
+            Ok(value)
+        } else {
+            Err(format!("accepted: {shortest} to {longest}"))
+        }
+    }
+}
+
+/// The items of a setting that is a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T> std::ops::Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+/// Returns a parser of items that are separated by commas. Spaces around an item and empty items
+/// do not count.
+///
+/// # Errors
+/// The parser fails when there is no item, or with the error of `item`.
+pub fn list<T: Clone + Send + Sync + 'static, E: ToString>(
+    item: impl Fn(&str) -> Result<T, E> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<List<T>, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let items = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let parse =
+            |text| item(text).map_err(|error| format!("{} ({text:?} is not)", error.to_string()));
+        let items: Vec<T> = items.map(parse).collect::<Result<_, _>>()?;
+        if items.is_empty() {
+            return Err("accepted: at least one item; several are separated by commas".to_owned());
+        }
+        Ok(List(items))
+    }
+}
+
+/// Parses a port; 0 stands for any free port.
+///
+/// # Errors
+/// When the text is not a port.
+pub fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "accepted: a port, 0 to 65535".to_owned())
+}
+
+/// Returns a parser of whole numbers in a range.
+///
+/// # Errors
+/// The parser fails when the text is not such a number.
+pub fn whole_number(
+    range: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            format!("accepted: a whole number, {} to {}", range.start(), range.end())
+        })
+    }
+}
+
+/// Returns a parser of numbers in a range.
+///
+/// # Errors
+/// The parser fails when the text is not such a number.
+pub fn number(
+    range: RangeInclusive<f64>,
+) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("accepted: a number, {} to {}", range.start(), range.end()))
+    }
+}
+
+/// Parses a finite number that is not negative.
+///
+/// # Errors
+/// When the text is not such a number.
+pub fn not_negative(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && 0.0 <= *number)
+        .ok_or_else(|| "accepted: a number, 0 or more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_and_lie_between_their_bounds() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("5").unwrap_err().contains("accepted: a duration with its unit"));
+        let parse = duration_between("1s", "1h");
+        assert_eq!(parse("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
+        for text in ["999ms", "61m", "", "-1s"] {
+            assert!(parse(text).unwrap_err().starts_with("accepted: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_its_items_without_spaces_and_without_empty_ones() {
+        let parse = list(port);
+        assert_eq!(parse("1, 2,,3,"), Ok(List(vec![1, 2, 3])));
+        assert_eq!(parse("1,x").unwrap_err(), "accepted: a port, 0 to 65535 (\"x\" is not)");
+        for text in ["", ",", " , "] {
+            assert!(parse(text).unwrap_err().starts_with("accepted: at least one"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_lie_in_their_range() {
+        assert_eq!(number(0.5..=1.0)("0.5"), Ok(0.5));
+        assert_eq!(number(0.5..=1.0)("NaN").unwrap_err(), "accepted: a number, 0.5 to 1");
+        assert_eq!(whole_number(1..=60)("60"), Ok(60));
+        assert_eq!(whole_number(1..=60)("0").unwrap_err(), "accepted: a whole number, 1 to 60");
+        assert_eq!(not_negative("0"), Ok(0.0));
+        for text in ["NaN", "inf", "-1", ""] {
+            assert_eq!(not_negative(text).unwrap_err(), "accepted: a number, 0 or more", "{text}");
+        }
+        assert_eq!(port("0"), Ok(0));
+        assert_eq!(port("65536").unwrap_err(), "accepted: a port, 0 to 65535");
+    }
+}

@@ -1,0 +1,191 @@
+//! The control loop: observe, decide, apply, once an interval.
+//!
+//! It observes the weights in force on every tick. A failed write, a restart, or a change by
+//! another writer is therefore corrected on the next tick.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use policy::{Decider, Decision, Route};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    change_detector::{Change, ChangeDetector},
+    config::WatchSettings,
+    dependencies::Dependencies,
+    recorder::{Outcome, Recorder},
+    source::Source,
+    virtual_service::{Error, ObservedRoute, VirtualService, WeightsEvent},
+    writer::{Write, Writer},
+};
+
+/// The name of a field manager that the object does not name.
+const UNNAMED_MANAGER: &str = "another istiowatcher";
+
+/// The loop, with all that a tick needs.
+pub(crate) struct ControlLoop {
+    source: Source,
+    virtual_service: Arc<VirtualService>,
+    decider: Decider,
+    /// Whether the ejections of a watcher before this one are known.
+    is_restored: bool,
+    is_dry_run: bool,
+    recorder: Recorder,
+    dependencies: Dependencies,
+    changes: ChangeDetector,
+    writer: Writer,
+    /// The time since 1970 at the start, which the monotonic clock continues.
+    start: Duration,
+}
+
+impl ControlLoop {
+    pub(crate) fn new(
+        settings: &WatchSettings,
+        source: Source,
+        virtual_service: Arc<VirtualService>,
+        recorder: Recorder,
+        dependencies: Dependencies,
+    ) -> Self {
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stale_after = settings.query.stale_after;
+        Self {
+            source,
+            writer: Writer::new(Arc::clone(&virtual_service), settings.timeout()),
+            virtual_service,
+            decider: Decider::new(settings.policy.clone(), stale_after, start),
+            is_restored: false,
+            is_dry_run: settings.dry_run,
+            recorder,
+            dependencies,
+            changes: ChangeDetector::default(),
+            start,
+        }
+    }
+
+    /// Runs for ever.
+    pub(crate) async fn run(mut self, every: Duration) -> Infallible {
+        let clock = Instant::now();
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_tick = Duration::ZERO;
+        loop {
+            ticks.tick().await;
+            let elapsed = clock.elapsed();
+            self.tick(self.start + elapsed, elapsed.saturating_sub(last_tick)).await;
+            last_tick = elapsed;
+            let duration = clock.elapsed().saturating_sub(elapsed);
+            self.recorder.record_tick(duration, self.dependencies.not_ready_reasons());
+        }
+    }
+
+    async fn tick(&mut self, now: Duration, since_last_tick: Duration) {
+        let (traffic, route) =
+            tokio::join!(self.source.observe(now), self.virtual_service.observe());
+        if traffic.is_new_source {
+            self.decider.change_source();
+        }
+        self.decider.observe_callers(&traffic.caller_states());
+        self.decider.observe(now, &traffic.for_policy());
+        let requests = self.decider.requests();
+        self.dependencies.record_traffic(now, &traffic, requests);
+        self.recorder.record_traffic(now, &traffic, requests);
+        self.dependencies.record_route(&route);
+        self.recorder.record_route(&route);
+        let Ok(route) = route else { return };
+        self.restore(now, &route);
+        let changed_by = self.detect_change(&route);
+        let ObservedRoute { weights, overrides, .. } = route;
+        let decision = self.decider.decide(now, &Route { weights, overrides, changed_by });
+        let outcome = self.apply(now, route, &decision).await;
+        self.recorder.record_decision(&decision, weights, &outcome, since_last_tick);
+    }
+
+    /// Continues the ejections of a watcher before this one, once.
+    fn restore(&mut self, now: Duration, route: &ObservedRoute) {
+        if std::mem::replace(&mut self.is_restored, true) {
+            return;
+        }
+        let ejections = route.ejections();
+        for ejection in &ejections {
+            let (cluster, failures) = (ejection.cluster, ejection.failures);
+            tracing::info!(%cluster, failures, "the watcher before this one ejected {cluster}");
+        }
+        self.decider.restore(now, &ejections);
+    }
+
+    /// Returns the field manager that changed the weights since the last tick; `None` if no other
+    /// writer did, or if this watcher writes nothing itself.
+    fn detect_change(&mut self, route: &ObservedRoute) -> Option<String> {
+        match self.changes.observe(route.weights) {
+            Change::None | Change::OwnWrite => None,
+            Change::Foreign { before } => {
+                let manager = route.manager.clone().unwrap_or_else(|| UNNAMED_MANAGER.to_owned());
+                self.recorder.record_foreign_change(&manager, before, route.weights);
+                (!self.is_dry_run).then_some(manager)
+            }
+        }
+    }
+
+    async fn apply(&mut self, now: Duration, route: ObservedRoute, decision: &Decision) -> Outcome {
+        let Decision { weights, is_write, reason } = decision;
+        if self.writer.is_busy() {
+            // One write at a time. If that of an earlier tick has ended now, the next tick may write.
+            if let Some((write, outcome)) = self.finish_write(now).await {
+                let Write { decision, route } = write;
+                self.recorder.record_outcome(&decision, route.weights, &outcome);
+            }
+            return Outcome::Pending;
+        }
+        if !is_write {
+            let is_held = !weights.has_same_split(route.weights) || reason.is_hold();
+            if !is_held {
+                // An earlier failure is over only when nothing needs to be written.
+                self.dependencies.record_write(&Ok(()));
+            }
+            return if is_held { Outcome::Held } else { Outcome::NothingToWrite };
+        }
+        if self.is_dry_run {
+            return Outcome::DryRun;
+        }
+        self.decider.record_write(now);
+        self.changes.record_attempt(*weights);
+        self.writer.start(decision.clone(), Arc::new(route), &self.decider.ejections());
+        self.finish_write(now).await.map_or(Outcome::Pending, |(_, outcome)| outcome)
+    }
+
+    /// Takes the result of a write; `None` if it has not ended.
+    async fn finish_write(&mut self, now: Duration) -> Option<(Write, Outcome)> {
+        let (write, result) = self.writer.finish().await?;
+        self.recorder.record_write(&result);
+        self.dependencies.record_write(&result);
+        match result {
+            Ok(()) => {
+                self.changes.record_write(write.decision.weights);
+                self.publish_event(&write.route, &write.decision);
+                Some((write, Outcome::Written))
+            }
+            Err(error) => {
+                if !error.is_uncertain() {
+                    self.changes.forget_attempt();
+                }
+                let retry_after = match error {
+                    Error::Refused { retry_after, .. } => retry_after,
+                    _ => None,
+                };
+                self.decider.record_failed_write(now, retry_after);
+                Some((write, Outcome::Failed(error.to_string())))
+            }
+        }
+    }
+
+    fn publish_event(&self, route: &ObservedRoute, decision: &Decision) {
+        let Decision { weights, reason, .. } = decision;
+        let note = format!("{reason}. Weights: {weights}; before: {}", route.weights);
+        let (is_warning, reason) = (reason.is_warning(), reason.name());
+        let event = WeightsEvent { is_warning, reason, burst: weights.burst, note };
+        self.virtual_service.publish_event(route, event);
+    }
+}

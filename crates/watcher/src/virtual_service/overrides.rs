@@ -1,0 +1,113 @@
+//! Parses the overrides, which operators set as annotations of the object.
+
+use contract::Cluster;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use policy::Overrides;
+
+/// `"true"`: the watcher writes nothing.
+const PAUSE: &str = "istiowatcher/pause";
+
+/// `primary` or `burst`: all traffic goes to this cluster.
+const FORCE: &str = "istiowatcher/force";
+
+/// `"true"`: traffic does not come home.
+const HOLD_HOME: &str = "istiowatcher/hold-home";
+
+/// Not an override: what outlives a watcher.
+pub(super) const EJECTED: &str = "istiowatcher/ejected";
+
+/// The longest part of an invalid value that a message repeats, in characters.
+const MAX_VALUE: usize = 40;
+
+/// The prefix of all our annotations.
+const PREFIX: &str = "istiowatcher/";
+
+/// Returns the overrides, and what is wrong with them. An invalid override holds what it concerns, because
+/// an operator meant something by it.
+pub(super) fn parse(metadata: &ObjectMeta) -> (Overrides, Option<String>) {
+    let mut invalid = None;
+    let value = |name: &str| {
+        let all = metadata.annotations.as_ref()?;
+        all.get(name).map(String::as_str)
+    };
+    let mut refuse = |name: &str, value: &str, accepted: &str| {
+        let value: String = value.chars().take(MAX_VALUE).collect();
+        invalid.get_or_insert_with(|| {
+            format!("annotation {name}: {value:?} is not accepted; accepted: {accepted}")
+        });
+    };
+    let mut flag = |name: &str| match value(name) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            refuse(name, other, "true, or false");
+            true
+        }
+    };
+    let (mut pause, hold_home) = (flag(PAUSE), flag(HOLD_HOME));
+    let force = value(FORCE).and_then(|value| {
+        let cluster = Cluster::ALL.into_iter().find(|cluster| cluster.name() == value);
+        if cluster.is_none() {
+            refuse(FORCE, value, "primary, or burst");
+            pause = true;
+        }
+        cluster
+    });
+    let names = metadata.annotations.iter().flat_map(|all| all.keys());
+    let is_unknown = |name: &&String| {
+        name.starts_with(PREFIX) && ![PAUSE, FORCE, HOLD_HOME, EJECTED].contains(&name.as_str())
+    };
+    if let Some(name) = names.into_iter().find(is_unknown) {
+        let name: String = name.chars().take(MAX_VALUE).collect();
+        invalid.get_or_insert_with(|| {
+            format!("annotation {name} is not known; accepted: {PAUSE}, {FORCE}, {HOLD_HOME}")
+        });
+    }
+    (Overrides { pause, force, hold_home }, invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(annotations: &[(&str, &str)], expected: Overrides, expected_invalid: Option<&str>) {
+        let pairs = annotations.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let annotations = Some(pairs.collect());
+        let (overrides, invalid) = parse(&ObjectMeta { annotations, ..ObjectMeta::default() });
+        assert_eq!(overrides, expected);
+        match (invalid, expected_invalid) {
+            (None, None) => {}
+            (Some(invalid), Some(part)) => assert!(invalid.contains(part), "{invalid}"),
+            (invalid, expected) => panic!("{invalid:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn annotations_are_overrides() {
+        let none = Overrides::default();
+        check(&[], none, None);
+        check(&[("other/pause", "true")], none, None);
+        check(&[("istiowatcher/pause", "true")], Overrides { pause: true, ..none }, None);
+        check(&[("istiowatcher/pause", "false")], none, None);
+        check(&[("istiowatcher/hold-home", "true")], Overrides { hold_home: true, ..none }, None);
+        let force = Some(Cluster::Burst);
+        check(&[("istiowatcher/force", "burst")], Overrides { force, ..none }, None);
+    }
+
+    #[test]
+    fn an_invalid_override_is_named_and_holds_what_it_concerns() {
+        let pause = Overrides { pause: true, ..Overrides::default() };
+        let invalid = [("istiowatcher/pause", "true"), ("istiowatcher/force", "both")];
+        check(&invalid, pause, Some("istiowatcher/force: \"both\" is not accepted"));
+        let invalid = [("istiowatcher/pause", "yes")];
+        check(&invalid, pause, Some("accepted: true, or false"));
+        let invalid = [("istiowatcher/force", "home")];
+        check(&invalid, pause, Some("accepted: primary, or burst"));
+        let invalid = [("istiowatcher/hold-home", "1")];
+        let hold_home = Overrides { hold_home: true, ..Overrides::default() };
+        check(&invalid, hold_home, Some("accepted: true, or false"));
+        let invalid = [("istiowatcher/puase", "true")];
+        check(&invalid, Overrides::default(), Some("annotation istiowatcher/puase is not known"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Writes the weights, one write at a time, beside the loop: a slow API server delays no observation.
+
+use std::{sync::Arc, time::Duration};
+
+use policy::{Decision, Ejection};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::virtual_service::{Error, ObservedRoute, VirtualService};
+
+/// Writes the weights.
+pub(crate) struct Writer {
+    virtual_service: Arc<VirtualService>,
+    /// How long a tick waits for its write.
+    patience: Duration,
+    pending: Option<Pending>,
+}
+
+/// A write that has not ended.
+struct Pending {
+    write: Write,
+    task: AbortOnDropHandle<Result<(), Error>>,
+}
+
+/// A write, as it was decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) decision: Decision,
+    pub(crate) route: Arc<ObservedRoute>,
+}
+
+impl Writer {
+    pub(crate) fn new(virtual_service: Arc<VirtualService>, patience: Duration) -> Self {
+        Self { virtual_service, patience, pending: None }
+    }
+
+    /// Whether a write has not ended.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Starts a write. There must be none that has not ended.
+    pub(crate) fn start(
+        &mut self,
+        decision: Decision,
+        route: Arc<ObservedRoute>,
+        ejections: &[Ejection],
+    ) {
+        let patch = route.patch(decision.weights, ejections);
+        let virtual_service = Arc::clone(&self.virtual_service);
+        let task = tokio::spawn(async move { virtual_service.write(patch).await });
+        let write = Write { decision, route };
+        self.pending = Some(Pending { write, task: AbortOnDropHandle::new(task) });
+    }
+
+    /// Returns the write that has ended, with its result; `None` if there is none. It waits a moment.
+    pub(crate) async fn finish(&mut self) -> Option<(Write, Result<(), Error>)> {
+        let pending = self.pending.as_mut()?;
+        let result = timeout(self.patience, &mut pending.task).await.ok()?;
+        let write = self.pending.take()?.write;
+        let panicked = |error| Error::Unusable(format!("the write has panicked: {error}"));
+        Some((write, result.unwrap_or_else(|error| Err(panicked(error)))))
+    }
+}

@@ -1,0 +1,134 @@
+//! The worker's one connection to Redis, which [`link::keep`] renews.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use chassis::{link, probes::Dependency};
+use contract::RedisUrl;
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
+    PushKind, RedisResult, aio::MultiplexedConnection,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+
+use super::{
+    log::PublishLog,
+    node::{self, Node},
+};
+use crate::metrics::Metrics;
+
+/// How long connecting may take, and how long what follows it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The connection to Redis; `None` while there is none.
+pub(crate) type Connection = watch::Receiver<Option<Connected>>;
+
+/// A connection, and when it was made.
+#[derive(Clone)]
+pub(crate) struct Connected {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) since: Instant,
+    /// Whether a count of no listeners means that nobody listens.
+    pub(super) knows_all_listeners: bool,
+}
+
+/// Connects to Redis, and again whenever the connection is lost.
+pub(crate) struct Connector {
+    client: Client,
+    dependency: Dependency,
+    metrics: Arc<Metrics>,
+    log: PublishLog,
+    connected: watch::Sender<Option<Connected>>,
+}
+
+impl Connector {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    /// When the client does not accept the address.
+    pub(crate) fn new(
+        redis_url: &RedisUrl,
+        dependency: Dependency,
+        log: PublishLog,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let client = client(redis_url)?;
+        Ok(Self { client, dependency, metrics, log, connected: watch::Sender::new(None) })
+    }
+
+    /// The connection, for those who use it.
+    pub(crate) fn connection(&self) -> Connection {
+        self.connected.subscribe()
+    }
+
+    /// Keeps Redis connected, forever.
+    pub(crate) async fn run(self) -> Infallible {
+        let Self { client, dependency, metrics, log, connected } = self;
+        let connect = async move || connect(&client).await;
+        let hold = async move |(connected_now, ended): (Connected, _)| {
+            metrics.redis_connections.inc();
+            metrics.redis_connected.set(1);
+            log.forget_refusal();
+            connected.send_replace(Some(connected_now.clone()));
+            let reason = until_lost(connected_now.connection, &log, ended).await;
+            connected.send_replace(None);
+            metrics.redis_connected.set(0);
+            reason
+        };
+        link::keep(dependency, connect, hold).await
+    }
+}
+
+fn client(redis_url: &RedisUrl) -> RedisResult<Client> {
+    // Only RESP3 reports at once that a connection has ended.
+    let info = redis_url.as_str().into_connection_info()?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Client::open(info.set_redis_settings(settings))
+}
+
+/// Connects, and checks that calculations may be published.
+async fn connect(client: &Client) -> RedisResult<(Connected, mpsc::Receiver<()>)> {
+    let (end, ended) = mpsc::channel(1);
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        // Each command has its own timeout, which the metrics tell apart from a lost connection.
+        .set_response_timeout(None)
+        .set_push_sender(move |push: PushInfo| match push.kind {
+            PushKind::Disconnection => end.try_send(()),
+            _ => Ok(()),
+        });
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let silent = || (ErrorKind::Io, "silent while it connected").into();
+    let examined = timeout(CONNECT_TIMEOUT, node::examine(&mut connection)).await;
+    let Node { knows_all_listeners } = examined.unwrap_or_else(|_| Err(silent()))?;
+    Ok((Connected { connection, since: Instant::now(), knows_all_listeners }, ended))
+}
+
+/// Waits until the connection has ended, or Redis no longer answers, or refuses calculations;
+/// returns the reason. A new connection finds out whether Redis still refuses.
+async fn until_lost(
+    connection: MultiplexedConnection,
+    log: &PublishLog,
+    mut ended: mpsc::Receiver<()>,
+) -> String {
+    let ping = || {
+        let mut connection = connection.clone();
+        let refusal = log.refusal();
+        async move {
+            if let Some(reason) = refusal {
+                return Err(format!("it refuses calculations: {reason}"));
+            }
+            match redis::cmd("PING").query_async::<()>(&mut connection).await {
+                Err(error) if error.kind() == ErrorKind::Io => Err(error.to_string()),
+                // Any answer, even a refusal, shows that the connection works.
+                _ => Ok(()),
+            }
+        }
+    };
+    tokio::select! {
+        _ = ended.recv() => "the connection has ended".to_owned(),
+        reason = link::until_silent(ping) => reason,
+    }
+}
