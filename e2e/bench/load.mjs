@@ -1,10 +1,11 @@
-// Measures the load against a sink that notes when each request comes, and other generators beside it.
+// Measures the load against a sink that records when each request arrives, beside other load generators.
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { binaries, freePort } from "../support.mjs";
+import { binaries } from "../lib/environment.mjs";
+import { freePort } from "../lib/network.mjs";
 import { median, table, usage } from "./measure.mjs";
 
 const BODY = '{"str":"abcdefghijk"}';
@@ -67,7 +68,7 @@ async function measure({ generator, rate, seconds, sink = [], freezeAt }) {
   const arrivals = JSON.parse(text.sink);
   return {
     "rate error, %": (arrivals.per_second / rate - 1) * 100,
-    "sent less asked": arrivals.requests - rate * seconds,
+    "sent less requested": arrivals.requests - rate * seconds,
     "jitter p50, ms": arrivals.jitter_ms.p50,
     "jitter p99, ms": arrivals.jitter_ms.p99,
     "most in 1 ms": arrivals.most_in_1_ms,
@@ -78,7 +79,7 @@ async function measure({ generator, rate, seconds, sink = [], freezeAt }) {
   };
 }
 
-function isThere(generator) {
+function isInstalled(generator) {
   try {
     execFileSync(generators[generator].command, ["--help"], { stdio: "ignore" });
     return true;
@@ -89,8 +90,8 @@ function isThere(generator) {
 }
 
 const rivals = ["oha", "hey"].filter((rival) => {
-  if (!isThere(rival)) console.log(`NOT MEASURED: ${rival} is not on the PATH`);
-  return isThere(rival);
+  if (!isInstalled(rival)) console.log(`NOT MEASURED: ${rival} is not on the PATH`);
+  return isInstalled(rival);
 });
 const beside = ["load", ...rivals];
 const cases = [
@@ -109,14 +110,15 @@ const runs = Number(process.argv[2] ?? 5);
 const rows = [];
 for (const { name, beside: generatorsHere = ["load"], ...what } of cases) {
   const results = Object.fromEntries(generatorsHere.map((generator) => [generator, []]));
-  // By turns, so that what the machine does meanwhile is spread evenly.
+  // By turns, so that other work on the machine affects all generators alike.
   for (let run = 0; run < runs; run += 1) {
     for (const generator of generatorsHere) results[generator].push(await measure({ generator, ...what }));
   }
-  for (const [generator, ofIt] of Object.entries(results)) {
-    const cells = Object.fromEntries(Object.keys(ofIt[0]).map((column) => [column, median(ofIt.map((of) => of[column]))]));
+  for (const [generator, measured] of Object.entries(results)) {
+    const columns = Object.keys(measured[0]);
+    const cells = Object.fromEntries(columns.map((column) => [column, median(measured.map((run) => run[column]))]));
     rows.push([generator === "load" ? name : `${name}: *${generator}*`, cells]);
-    console.error(name, generator, JSON.stringify(ofIt));
+    console.error(name, generator, JSON.stringify(measured));
   }
 }
-table(`asked, medians of ${runs}`, Object.keys(rows[0][1]), rows);
+table(`requested, medians of ${runs}`, Object.keys(rows[0][1]), rows);

@@ -1,9 +1,9 @@
-// What the measurements share: processor time, memory, medians, tables.
+// Processor time, memory, medians and tables for all measurements.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Processor time that a process has used, in seconds, and its memory in MiB: now, the most it ever was, and without mapped files. */
+/** Returns the processor time of a process in seconds, and its memory in MiB: now, at most, and without mapped files. */
 export function usage(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -13,7 +13,7 @@ export function usage(pid) {
 
 export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** Prints rows as a table in Markdown; a row's cells are numbers by column, and what is missing is a dash. */
+/** Prints rows as a table in Markdown. A row's cells are numbers by column; a missing one becomes a dash. */
 export function table(title, columns, rows) {
   console.log(`| ${title} | ${columns.join(" | ")} |`);
   console.log(`| --- | ${columns.map(() => "---:").join(" | ")} |`);
@@ -21,6 +21,6 @@ export function table(title, columns, rows) {
     const texts = columns.map((column) => (Number.isFinite(cells[column]) ? Number(cells[column].toFixed(3)) : "–"));
     console.log(`| ${name} | ${texts.join(" | ")} |`);
   }
-  const said = (command, ...args) => execFileSync(command, args, { encoding: "utf8" }).trim();
-  console.log(`\n${said("uname", "-srm")}, ${said("nproc")} processors, ${new Date().toISOString().slice(0, 10)}\n`);
+  const output = (command, ...args) => execFileSync(command, args, { encoding: "utf8" }).trim();
+  console.log(`\n${output("uname", "-srm")}, ${output("nproc")} processors, ${new Date().toISOString().slice(0, 10)}\n`);
 }

@@ -1,39 +1,40 @@
-// Measures the page itself in Chromium (its tab's process; what it has of its own is without the files that all processes share), with the demo behind it and a thousand results a second before it.
+// Measures the page in Chromium at a thousand results a second, with the demo behind it: the process of its tab. Its own memory
+// does not include the files that all processes of Chromium share.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { launch } from "../chromium.mjs";
-import { Page } from "../page.mjs";
-import { demo } from "../support.mjs";
+import { launchChromium } from "../lib/chromium.mjs";
+import { startDemo } from "../lib/demo.mjs";
+import { Page } from "../lib/page.mjs";
 import { table, usage } from "./measure.mjs";
 
 const RATE = 1000;
 const [minutes = 60] = process.argv.slice(2).map(Number);
 
-const stack = await demo();
-const browser = await launch();
+const stack = await startDemo();
+const browser = await launchChromium();
 const visitor = await Page.open(browser, stack.pageUrl, { viewport: { width: 1920, height: 1080 } });
 await visitor.enter(String(RATE));
-await visitor.shows("#asked", String(RATE));
+await visitor.shows("#requested", String(RATE));
 
-/** The tab's process: the renderer that has worked most. */
-async function tab() {
+/** Returns the id of the tab's process: the renderer that has used the most processor time. */
+async function tabProcess() {
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send("SystemInfo.getProcessInfo");
   await session.detach();
   return processInfo.filter(({ type }) => type === "renderer").sort((a, b) => b.cpuTime - a.cpuTime)[0].id;
 }
 
-// Until it has loaded, and its picture is there.
+// By then the page has loaded and drawn its chart.
 await sleep(10_000);
-const pid = await tab();
+const pid = await tabProcess();
 const session = await visitor.page.context().newCDPSession(visitor.page);
 const heap = async () => (await session.send("Runtime.getHeapUsage")).usedSize / 2 ** 20;
 const rows = [];
 let before = usage(pid);
 for (let minute = 1; minute <= minutes; minute += 1) {
   await sleep(60_000);
-  // Load would end by itself after a quarter of an hour.
+  // The load would end by itself after a quarter of an hour.
   if (minute % 10 === 0) await visitor.enter(String(RATE));
   const now = usage(pid);
   if (minute === 1 || minute % 5 === 0) {
@@ -51,8 +52,8 @@ for (let minute = 1; minute <= minutes; minute += 1) {
 table(`the tab at ${RATE}/s`, Object.keys(rows[0][1]), rows);
 await browser.close();
 await stack.stop();
-const isOver = ([, cells]) => cells["memory of its own, MiB"] > 200 || cells["processor time, % of a core"] > 30;
-if (rows.some(isOver)) {
-  console.error("bench: it is to be under 200 MiB and 30 % of a core");
+const exceedsLimits = ([, cells]) => cells["memory of its own, MiB"] > 200 || cells["processor time, % of a core"] > 30;
+if (rows.some(exceedsLimits)) {
+  console.error("bench: the page exceeds 200 MiB or 30 % of a core");
   process.exitCode = 1;
 }

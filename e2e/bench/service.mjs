@@ -1,5 +1,4 @@
-// Measures the frontend as a service, with a real Redis and a worker: with a crowd watching, for a long time,
-// and with nobody there.
+// Measures the frontend with a real Redis and a worker: with a crowd that watches, for a long time, and without visitors.
 
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -7,10 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { io } from "socket.io-client";
 
-import { Stack, freePort } from "../support.mjs";
+import { freePort } from "../lib/network.mjs";
+import { Stack } from "../lib/stack.mjs";
 import { table, usage } from "./measure.mjs";
 
-async function service() {
+async function startService() {
   const stack = new Stack();
   const [redis, worker, page] = [await freePort(), await freePort(), await freePort()];
   const redisUrl = `127.0.0.1:${redis}`;
@@ -23,10 +23,10 @@ async function service() {
 
 const open = (page) => io(`http://127.0.0.1:${page}`, { transports: ["websocket"], forceNew: true });
 
-const ask = (browser, freq) => browser.timeout(5000).emitWithAck("frequency", { freq });
+const requestRate = (browser, freq) => browser.timeout(5000).emitWithAck("frequency", { freq });
 
-/** A browser that says hello, and then reads nothing. */
-async function deaf(page) {
+/** Opens a browser's connection that says hello, and then reads nothing. */
+async function openUnread(page) {
   const socket = connect(page, "127.0.0.1");
   await once(socket, "connect");
   const key = Buffer.alloc(16).toString("base64");
@@ -42,7 +42,7 @@ async function deaf(page) {
 }
 
 async function crowd(browsers = 200, seconds = 60) {
-  const { stack, page, stats, pid } = await service();
+  const { stack, page, stats, pid } = await startService();
   const watching = [];
   for (let index = 0; index < browsers; index += 1) {
     const browser = { socket: open(page), reports: 0, hashes: 0, longest: 0, last: undefined };
@@ -57,14 +57,14 @@ async function crowd(browsers = 200, seconds = 60) {
     if (index % 20 === 19) await sleep(100);
   }
   const silent = [];
-  for (let index = 0; index < 10; index += 1) silent.push(await deaf(page));
-  await ask(watching[0].socket, 1000);
+  for (let index = 0; index < 10; index += 1) silent.push(await openUnread(page));
+  await requestRate(watching[0].socket, 1000);
   await sleep(3000);
   for (const browser of watching) Object.assign(browser, { reports: 0, hashes: 0, longest: 0 });
   const [before, used] = [await stats(), usage(pid)];
   await sleep(seconds * 1000);
   const [after, usedThen] = [await stats(), usage(pid)];
-  const perSecond = (name, of) => of(...watching.map((browser) => browser[name])) / seconds;
+  const perSecond = (name, aggregate) => aggregate(...watching.map((browser) => browser[name])) / seconds;
   table(`${browsers} browsers and 10 that read nothing, at 1000/s for ${seconds} s`, ["value"], [
     ["viewers at the beginning", { value: before.viewers }],
     ["viewers at the end", { value: after.viewers }],
@@ -85,14 +85,14 @@ async function crowd(browsers = 200, seconds = 60) {
 }
 
 async function soak(minutes = 60, rate = 1000) {
-  const { stack, page, stats, pid } = await service();
+  const { stack, page, stats, pid } = await startService();
   const browser = open(page);
-  await ask(browser, rate);
+  await requestRate(browser, rate);
   const rows = [];
   for (let minute = 0; minute <= minutes; minute += 1) {
     if (minute > 0) await sleep(60_000);
-    // Load would end by itself after a quarter of an hour.
-    if (minute % 10 === 0) await ask(browser, rate);
+    // The load would end by itself after a quarter of an hour.
+    if (minute % 10 === 0) await requestRate(browser, rate);
     const { ledger, latencies, results } = await stats();
     if (minute % 5 === 0 || minute === 1) {
       const { lost, doubled, foreign } = results.trips;
@@ -115,12 +115,12 @@ async function soak(minutes = 60, rate = 1000) {
 }
 
 async function idle(seconds = 60) {
-  const { stack, pid } = await service();
+  const { stack, pid } = await startService();
   await sleep(12_000);
   const before = usage(pid);
   await sleep(seconds * 1000);
   const after = usage(pid);
-  table(`nobody there, ${seconds} s`, ["value"], [
+  table(`no visitors, ${seconds} s`, ["value"], [
     ["processor time, % of a core", { value: ((after.seconds - before.seconds) / seconds) * 100 }],
     ["memory, MiB", { value: after.mib }],
   ]);

@@ -1,21 +1,24 @@
-// Measures what the watcher costs: processor time and memory, at one look a second and at ten.
+// Measures what the watcher costs: processor time and memory, at one observation a second and at ten.
 
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Process, Stack, answers, eventually, freePort } from "../support.mjs";
+import { answers, freePort } from "../lib/network.mjs";
+import { Process } from "../lib/process.mjs";
+import { Stack } from "../lib/stack.mjs";
+import { eventually } from "../lib/waiting.mjs";
 import { table, usage } from "./measure.mjs";
 
 const PARTS = 5;
 
-/** A watcher over `local`'s far side, with a load that makes it move the weights now and then. */
-async function watcher(interval) {
+/** Starts a watcher on `local`'s fakes, with a load that makes it move the weights now and then. */
+async function startWatcher(interval) {
   const stack = new Stack();
   const ports = {};
   for (const name of ["mesh", "prometheus", "kubernetes", "primary", "burst", "watcher"]) ports[name] = await freePort();
   stack.workers = [ports.primary, ports.burst].map((port) => createServer((_, response) => response.end("OK")).listen(port, "127.0.0.1"));
   stack.add(Process.ours("local", {
-    FAR_SIDE_ONLY: "true",
+    FAKES_ONLY: "true",
     MESH_PORT: String(ports.mesh),
     PROMETHEUS_PORT: String(ports.prometheus),
     KUBERNETES_PORT: String(ports.kubernetes),
@@ -37,9 +40,9 @@ async function watcher(interval) {
   return { stack, load, pid: process.child.pid };
 }
 
-/** The first part warms up; its memory is the first row's. */
+/** Measures in parts. The first part warms up, and is not in the rows. */
 async function measure(interval, seconds) {
-  const { stack, load, pid } = await watcher(interval);
+  const { stack, load, pid } = await startWatcher(interval);
   const rows = [];
   for (let part = 0; part <= PARTS; part += 1) {
     load.perSecond = part % 2 ? 25 : 5;

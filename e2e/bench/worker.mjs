@@ -7,7 +7,11 @@ import { connect } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Process, Stack, answers, binaries, eventually, freePort, root } from "../support.mjs";
+import { binaries, root } from "../lib/environment.mjs";
+import { answers, freePort } from "../lib/network.mjs";
+import { Process } from "../lib/process.mjs";
+import { Stack } from "../lib/stack.mjs";
+import { eventually } from "../lib/waiting.mjs";
 import { median, table, usage } from "./measure.mjs";
 
 const runs = Number(process.argv[2] ?? 5);
@@ -16,7 +20,7 @@ const stack = new Stack();
 const redisPort = await freePort();
 await stack.redis(redisPort);
 
-/** Starts a server; returns its port and process. */
+/** Starts a server, and returns its port and process. */
 async function start(kind, env = {}) {
   const port = await freePort();
   const command = kind === "bare" ? path.join(binaries, "examples", "bare") : path.join(binaries, "worker");
@@ -33,7 +37,7 @@ const listens = (port) => new Promise((resolve) => {
   setTimeout(() => socket.destroy(), 100);
 });
 
-/** Runs wrk; returns requests a second, processor seconds per 1,000 requests, and memory. */
+/** Runs wrk, and returns requests per second, processor seconds per 1,000 requests, and memory. */
 async function wrk({ port, server }, seconds = SECONDS) {
   const before = usage(server.child.pid);
   const text = execFileSync("wrk", [
@@ -49,7 +53,7 @@ async function wrk({ port, server }, seconds = SECONDS) {
   };
 }
 
-/** The corrected p99 at a rate, in milliseconds, by oha. */
+/** Returns the corrected p99 at a rate, in milliseconds, by oha. */
 function p99At(rate, { port }) {
   const body = `{"str":"${"x".repeat(44)}"}`;
   const text = execFileSync("oha", [
@@ -59,7 +63,7 @@ function p99At(rate, { port }) {
   return JSON.parse(text).latencyPercentiles.p99 * 1000;
 }
 
-/** Milliseconds from the start of a worker to its first 200 on /_healthz. */
+/** Returns the milliseconds from the start of a worker to its first 200 on /_healthz. */
 async function startUp() {
   const port = await freePort();
   const from = performance.now();
@@ -84,10 +88,12 @@ async function throughput() {
       await server.server.stop();
     }
   }
-  const of = (kind) => Object.fromEntries(Object.keys(results[kind][0]).map((key) => [key, median(results[kind].map((it) => it[key]))]));
-  const [bare, worker] = [of("bare"), of("worker")];
-  const ratio = Object.fromEntries(Object.keys(bare).map((key) => [key, median(results.worker.map((it, run) => it[key] / results.bare[run][key]))]));
-  table(`wrk -t2 -c64, medians of ${runs}`, Object.keys(bare), [["bare handler", bare], ["worker", worker], ["worker / bare", ratio]]);
+  const columns = Object.keys(results.bare[0]);
+  const medians = (kind) => Object.fromEntries(columns.map((column) => [column, median(results[kind].map((run) => run[column]))]));
+  const [bare, worker] = [medians("bare"), medians("worker")];
+  const ratios = (column) => results.worker.map((run, index) => run[column] / results.bare[index][column]);
+  const ratio = Object.fromEntries(columns.map((column) => [column, median(ratios(column))]));
+  table(`wrk -t2 -c64, medians of ${runs}`, columns, [["bare handler", bare], ["worker", worker], ["worker / bare", ratio]]);
   return { most: worker["requests/s"], idle: median(idle) };
 }
 

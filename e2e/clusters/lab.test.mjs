@@ -1,4 +1,4 @@
-// The lab leaves the machine as it was, also when it was interrupted.
+// The lab leaves the machine as it was, even if something interrupted it.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -7,11 +7,12 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { eventually, root } from "../support.mjs";
+import { root } from "../lib/environment.mjs";
+import { eventually } from "../lib/waiting.mjs";
 
 const shell = (command) => execFileSync("bash", ["-c", command], { cwd: root, encoding: "utf8" });
 
-/** What a lab could leave behind. */
+/** Returns everything on this machine that a lab could leave behind or change. */
 const machine = () => ({
   mounts: shell("cut -d' ' -f2,3 /proc/self/mounts | sort"),
   links: shell("ip -br link | cut -d' ' -f1"),
@@ -19,7 +20,7 @@ const machine = () => ({
   cgroups: shell("find /sys/fs/cgroup -type d | sort"),
   kernel: shell("sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys net.ipv4.ip_forward net.ipv4.conf.all 2>/dev/null"),
   rules: shell("nft list ruleset 2>/dev/null || true"),
-  // Not those that have ended and whose parent has not looked yet.
+  // Without zombies: they have ended, and only wait for their parents.
   processes: shell("ps -eo stat=,comm= | grep -v ^Z | awk '{ print $2 }' | grep -E 'kube|etcd|containerd|coredns|envoy|pilot|^pause$|unshare' | sort || true"),
 });
 
@@ -27,10 +28,10 @@ for (const [when, interrupt] of [
   ["as it makes its machines", () => existsSync("/run/istio-burst-lab/primary.pid")],
   ["as its nodes start", () => existsSync("/var/lib/istio-burst-lab/burst/log/kubelet.log")],
 ]) {
-  test(`an up that is killed ${when} leaves nothing once it is down`, { timeout: 240_000 }, async () => {
+  test(`"up" is killed ${when}: after "down" nothing is left`, { timeout: 240_000 }, async () => {
     const before = machine();
     const up = spawn("e2e/lab", ["up", "clusters"], { cwd: root, stdio: "ignore", detached: true });
-    await eventually("it has come so far", interrupt, 110);
+    await eventually("it is at that point", interrupt, 110);
     process.kill(-up.pid, "SIGKILL");
     await once(up, "close");
     shell("e2e/lab down");
@@ -39,7 +40,7 @@ for (const [when, interrupt] of [
   });
 }
 
-test("a lab whose API server was stopped for a while leaves nothing either", { timeout: 240_000 }, () => {
+test("an API server was stopped for a while: after \"down\" nothing is left", { timeout: 240_000 }, () => {
   const before = machine();
   shell("e2e/lab up clusters");
   for (const signal of ["STOP", "CONT"]) shell(`pkill -${signal} -f '^kube-apiserver.*10.96' && sleep 1`);
@@ -47,7 +48,7 @@ test("a lab whose API server was stopped for a while leaves nothing either", { t
   assert.deepEqual(machine(), before);
 });
 
-test("down where nothing is up is no error, and up refuses what it does not know", () => {
+test("\"down\" without a lab is no error, and \"up\" refuses unknown arguments", () => {
   shell("e2e/lab down");
   assert.throws(() => shell("e2e/lab up everything"), /accepted: clusters, or nothing/);
   assert.throws(() => shell("e2e/lab status"), /not up/);

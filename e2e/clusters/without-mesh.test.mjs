@@ -1,24 +1,26 @@
-// The codelab's first half: one cluster, no Istio, the page by a port that is forwarded.
+// One cluster without Istio, as in the codelab's first half. The page is behind a forwarded port.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, test } from "node:test";
 import { io } from "socket.io-client";
 
-import { eventually, freePort } from "../support.mjs";
-import { kubectl, kubectlFails } from "./support.mjs";
+import { firstPod, kubectl, kubectlFails } from "../lib/clusters/kubectl.mjs";
+import { freePort } from "../lib/network.mjs";
+import { eventually } from "../lib/waiting.mjs";
 
 let forward;
 let socket;
-after(() => {
+after(async () => {
   socket?.disconnect();
   forward?.kill();
+  await kubectl("primary", "delete", "--ignore-not-found", "-f", "k8s/");
 });
 
-test("a cluster without Istio says what is missing", async () => {
-  const said = await kubectlFails("primary", "apply", "-f", "istio/");
-  assert.match(said, /no matches for kind "VirtualService" in version "networking.istio.io\/v1"/);
-  assert.match(said, /ensure CRDs are installed first/);
+test("without Istio, kubectl says which resources are missing", async () => {
+  const message = await kubectlFails("primary", "apply", "-f", "istio/");
+  assert.match(message, /no matches for kind "VirtualService" in version "networking.istio.io\/v1"/);
+  assert.match(message, /ensure CRDs are installed first/);
 });
 
 test("restricted Pod Security admission accepts our pods, and hashes flow", { timeout: 120_000 }, async () => {
@@ -34,22 +36,21 @@ test("restricted Pod Security admission accepts our pods, and hashes flow", { ti
   socket = io(`http://127.0.0.1:${port}`, { forceNew: true });
   const results = [];
   socket.on("calculation", (text) => results.push(text));
-  await eventually("it is connected", () => socket.connected);
-  await new Promise((resolve) => socket.emit("frequency", { freq: 20 }, resolve));
+  await eventually("the client is connected", () => socket.connected);
+  await socket.timeout(5000).emitWithAck("frequency", { freq: 20 });
   await eventually("hashes flow", () => results.length > 100);
   assert.match(results[0], /^[A-Za-z0-9+/]{43}=$/);
 });
 
-test("the watcher says what it lacks, and waits", async () => {
-  const pod = await eventually("it runs", () =>
-    kubectl("primary", "get", "pods", "-l", "app=istiowatcher", "--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}"));
+test("the watcher logs which resource is missing, and waits", async () => {
+  const pod = await eventually("the watcher runs", () => firstPod("primary", "istiowatcher"));
   const log = await kubectl("primary", "logs", pod);
   assert.match(log, /VirtualService/i);
   const restarts = await kubectl("primary", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}");
   assert.equal(restarts, "0");
 });
 
-test("it is tidied up as it was put there", async () => {
+test("kubectl delete removes everything that kubectl apply created", async () => {
   await kubectl("primary", "delete", "-f", "k8s/");
   await kubectl("primary", "label", "namespace", "default", "pod-security.kubernetes.io/enforce-", "pod-security.kubernetes.io/warn-");
   assert.equal(await kubectl("primary", "get", "deployments,services,roles,serviceaccounts", "-o", "name", "--field-selector=metadata.name!=default,metadata.name!=kubernetes"), "");

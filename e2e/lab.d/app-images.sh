@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the project's images with its Dockerfiles as they are, over stand-ins of their bases, and puts them into both clusters under
-# the names that the manifests use.
+# Builds the project's images with its Dockerfiles, over stand-ins of their bases, and loads them into the clusters that are
+# up, under the names in the manifests. It does neither again for the same sources.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -9,17 +9,39 @@ REPOSITORY=$(cd "$LAB/../.." && pwd)
 "$LAB/stand-ins.sh"
 mkdir -p "$CACHE/app"
 
-for program in frontend worker watcher; do
-  name=$program
-  [ "$program" != watcher ] || name=istiowatcher
-  reference=$(sed -n "s|^ *image: \(.*/$name:.*\)|\1|p" "$REPOSITORY"/k8s/*.yaml | head -1)
-  echo "lab: building $reference"
-  # Layers that are the same are built once for all three, and not again by the next run.
-  build build --layers --isolation chroot --pull-never -f "$REPOSITORY/Dockerfile.$program" -t "$reference" "$REPOSITORY" \
-    >"$CACHE/app/$name.log" 2>&1 || { tail -20 "$CACHE/app/$name.log" >&2; fail "Dockerfile.$program does not build"; }
-  archive "$reference" "$CACHE/app/$name.tar"
-  for cluster in $CLUSTERS; do
-    [ ! -d "$STATE/$cluster" ] || "$LAB/load.sh" "$cluster" "$CACHE/app/$name.tar"
+name_of() { if [ "$1" = watcher ]; then echo istiowatcher; else echo "$1"; fi; }
+# The image that the manifests name for a program.
+reference_of() { sed -n "s|^ *image: \(.*/$(name_of "$1"):.*\)|\1|p" "$REPOSITORY"/k8s/*.yaml | head -1; }
+
+PROGRAMS="frontend worker watcher"
+references=$(for program in $PROGRAMS; do reference_of "$program"; done)
+sources() {
+  cd "$REPOSITORY"
+  find crates Cargo.toml Cargo.lock rust-toolchain.toml .dockerignore Dockerfile.* -type f \
+    -not -path '*/target/*' -not -path '*/node_modules/*' -print0 | sort -z | xargs -0 sha256sum
+}
+# The images are those of these sources, names and stand-ins.
+key=$(cat <(sources) <(echo "$references") <(cd "$CACHE" && ls stand-ins-*) "$LAB/app-images.sh" | sha256sum | cut -c1-16)
+
+if [ "$(cat "$CACHE/app/key" 2>/dev/null)" != "$key" ]; then
+  rm -f "$CACHE/app/key"
+  for program in $PROGRAMS; do
+    name=$(name_of "$program")
+    reference=$(reference_of "$program")
+    echo "lab: building $reference"
+    # Buildah builds the layers that all three share once, and keeps them for the next run.
+    build build --layers --isolation chroot --pull-never -f "$REPOSITORY/Dockerfile.$program" -t "$reference" "$REPOSITORY" \
+      >"$CACHE/app/$name.log" 2>&1 || { tail -20 "$CACHE/app/$name.log" >&2; fail "Dockerfile.$program does not build"; }
+    archive "$reference" "$CACHE/app/$name.tar"
   done
+  echo "$key" >"$CACHE/app/key"
+  du --apparent-size --block-size=KB "$CACHE"/app/*.tar | sed 's/^/lab: /'
+fi
+
+[ -d "$STATE" ] || echo "lab: no cluster is up: the images are built, and not loaded"
+for cluster in $CLUSTERS; do
+  [ -d "$STATE/$cluster" ] || continue
+  [ "$(cat "$STATE/$cluster/app-images" 2>/dev/null)" != "$key" ] || continue
+  for program in $PROGRAMS; do "$LAB/load.sh" "$cluster" "$CACHE/app/$(name_of "$program").tar"; done
+  echo "$key" >"$STATE/$cluster/app-images"
 done
-ls -l --block-size=KB "$CACHE"/app/*.tar | awk '{ print "lab: " $5 "  " $NF }'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# certificates.sh CLUSTER: its authority, its keys, and who may reach its API server with which.
+# certificates.sh CLUSTER: makes the cluster's certificate authority, its keys and certificates, and the kubeconfigs of its parts.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -26,7 +26,7 @@ certificate() {
     openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile "$1.ext" -out "$1.crt" 2>/dev/null
 }
 
-# kubeconfig NAME: of the one who has that certificate, seen from the machine itself.
+# kubeconfig NAME: makes the kubeconfig of the owner of that certificate, for use inside the machine.
 kubeconfig() {
   local file=$1.kubeconfig
   kubectl --kubeconfig "$file" config set-cluster "$cluster" --server "https://${NODE[$cluster]}:6443" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# control-plane.sh CLUSTER: etcd, API server, controller manager, scheduler; until the API server is ready.
+# control-plane.sh CLUSTER: starts etcd, API server, controller manager and scheduler, and waits for the API server.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -7,7 +7,7 @@ LAB=$(cd "$(dirname "$0")" && pwd)
 cluster=$1
 pki=/var/lib/pki
 
-# Nothing in the lab outlives it: etcd need not wait for the disk.
+# etcd need not wait for the disk: `down` deletes its data.
 start_in_machine "$cluster" etcd etcd --data-dir /var/lib/etcd --unsafe-no-fsync
 
 start_in_machine "$cluster" apiserver kube-apiserver \

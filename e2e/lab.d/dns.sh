@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# dns.sh CLUSTER: its DNS, until it answers.
+# dns.sh CLUSTER: starts the cluster's DNS, and waits until it answers.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"

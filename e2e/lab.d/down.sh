@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Ends both machines, and with them all that is in them: processes, mounts, networks, routes. Then their cgroups and files.
+# Ends both machines with everything in them: processes, mounts, networks, routes. Then it removes their cgroups and files.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 . "$LAB/machines.sh"
 
-# Ends whatever is left in a group and those in it; fails while there is something.
+# Kills the processes in a cgroup and its children, and fails while there are any.
 is_empty() {
   local left
   left=$(find "$1" -name cgroup.procs -exec cat {} +)
@@ -18,11 +18,11 @@ is_empty() {
 for name in $CLUSTERS; do
   if process=$(first_process "$name"); then
     kill -KILL "$process"
-    # What started a program in the machine stops when that is stopped, and then does not see it end.
+    # nsenter stops together with a program that it started and that is stopped, and then does not see it end.
     pkill -KILL -f "^nsenter --target $process " || true
     eventually 60 test ! -e "/proc/$process"
   fi
-  # An up that was killed may have noted no process; what it had started is in the machine's groups.
+  # An `up` that was killed may have recorded no process, but the cgroups have what it started.
   for group in $(cgroups_of "$name"); do
     [ -d "$group" ] || continue
     eventually 60 is_empty "$group"
@@ -30,7 +30,8 @@ for name in $CLUSTERS; do
   done
   ip link delete "lab-$name" 2>/dev/null || true
 done
-# A fault of ours, rather than somebody's surprise a day later.
-left=$(find /sys/fs/cgroup -type d -name 'istio-burst-lab-*' && grep -o "$STATE[^ ]*" /proc/self/mounts) || true
+# Says what is left now, before it surprises somebody later.
+left=$(find /sys/fs/cgroup -type d -name 'istio-burst-lab-*' && grep -o "${STATE}[^ ]*" /proc/self/mounts) || true
 [ -z "$left" ] || fail "left behind: $left"
-rm -rf "$STATE" "$RUN"
+# Not all of $RUN: another e2e/lab may be building images, and buildah keeps its state there.
+rm -rf "$STATE" "$RUN"/*.pid

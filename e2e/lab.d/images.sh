@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The images that the lab itself runs, made of the parts and packages: once for each version of them.
+# Makes the images that the lab itself runs, from the parts and packages, once for each version of them.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -13,7 +13,7 @@ echo "lab: making the images of the clusters"
 rm -rf "$CACHE/images"
 mkdir -p "$CACHE/images"
 
-# simple PART PROGRAM USER: one program, which needs nothing else.
+# simple PART PROGRAM USER: makes the image of a program that needs nothing else.
 simple() {
   local root
   root=$(new_root "$1")
@@ -31,7 +31,7 @@ mkdir -p "$root/var/lib/istio/envoy"
 image lab.local/pilot:1 "$root" --entrypoint '["/usr/local/bin/pilot-discovery"]' --user 1337:1337
 archive lab.local/pilot:1 "$CACHE/images/pilot.tar"
 
-# The sidecar: Istio's agent, upstream's Envoy, and iptables, which leads a pod's traffic to it.
+# The sidecar: Istio's agent, upstream's Envoy, and iptables, which redirects a pod's traffic to Envoy.
 root=$(new_root proxyv2)
 add_program "$root" "$istio/pilot-agent" usr/local/bin/pilot-agent
 add_program "$root" "$CACHE/wheels/bin/envoy" usr/local/bin/envoy
@@ -50,7 +50,7 @@ image lab.local/proxyv2:1 "$root" --entrypoint '["/usr/local/bin/pilot-agent"]' 
   --env PATH=/usr/local/bin:/usr/sbin:/usr/bin
 archive lab.local/proxyv2:1 "$CACHE/images/proxyv2.tar"
 
-# Redis, under the name that k8s/redis.yaml gives it: Debian's.
+# Debian's Redis, under the name in k8s/redis.yaml.
 reference=$(sed -n 's/^ *image: //p' "$LAB/../../k8s/redis.yaml")
 root=$(new_root redis)
 add_program "$root" "$(readlink -f "$(command -v redis-server)")" usr/bin/redis-server
@@ -58,7 +58,7 @@ add_program "$root" "$(command -v redis-cli)" usr/bin/redis-cli
 image "$reference" "$root" --entrypoint '["/usr/bin/redis-server"]' --env PATH=/usr/bin
 archive "$reference" "$CACHE/images/redis.tar"
 
-# What the suite calls from inside a cluster.
+# The programs that the tests run inside a cluster.
 root=$(new_root tools)
 for program in dash:sh curl:curl redis-cli:redis-cli sleep:sleep; do
   add_program "$root" "$(command -v "${program%:*}")" "usr/bin/${program#*:}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kubeconfig of whoever uses the lab: the contexts primary and burst, as admin, from this machine.
+# Makes the kubeconfig of the user of the lab: the contexts primary and burst, as admin, from this machine.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"

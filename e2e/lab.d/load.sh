@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# load.sh CLUSTER ARCHIVE...: puts images (docker archives) where the cluster's kubelet finds them.
+# load.sh CLUSTER ARCHIVE...: imports images (docker archives) into the cluster's containerd.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# machine-init.sh NAME FOLDER: the first process of a machine. It sees this machine's files, but for what a node writes to.
+# machine-init.sh NAME FOLDER: the first process of a machine. It replaces the folders that a node writes to, and keeps the others.
 set -euo pipefail
 cd "$(dirname "$0")"
 name=$1 folder=$2
@@ -10,7 +10,7 @@ pause=$(./parts.sh path | tr : '\n' | grep /pause-)/pause
 hostname "$name"
 mount --make-rshared /
 
-# The hierarchies that there are outside, of which the machine sees its own part.
+# The cgroup hierarchies of the host. The machine sees its own part of each.
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
   mount -t cgroup2 none /sys/fs/cgroup
   sed 's/[^ ]*/+&/g' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
@@ -29,7 +29,7 @@ mount --bind "$folder/log" /var/log
 mount --bind "$folder/lib" /var/lib
 mount -t proc proc /proc
 
-# The kubelet sets these for the whole machine. It finds them set, in files of ours.
+# A kubelet sets these for the whole host. Here it finds them set, in files that only the machine sees.
 while read -r file value; do
   echo "$value" >"/run/$(basename "$file")"
   mount --bind "/run/$(basename "$file")" "/proc/sys/$file"

@@ -1,8 +1,8 @@
-# Machines: each a set of namespaces (processes, mounts, network, cgroups, host name) that ends, with all that is in it, when its first
-# process does. To be sourced after settings.sh.
+# Starts and finds machines. A machine is a set of namespaces (processes, mounts, network, cgroups, host name). When its first
+# process ends, everything in it ends. To be sourced after settings.sh.
 # shellcheck shell=bash
 
-# The cgroups of a machine, one in each hierarchy of version 1, or the one of version 2.
+# Prints the cgroups of a machine: one in each hierarchy of version 1, or the one of version 2.
 cgroups_of() {
   local target
   if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
@@ -16,12 +16,12 @@ make_cgroups() {
   local group
   for group in $(cgroups_of "$1"); do
     mkdir -p "$group"
-    # Of version 1: a new cpuset has neither processors nor memory, and nothing can enter it.
+    # Version 1: a new cpuset has neither processors nor memory, so nothing can enter it.
     if [ -e "$group/cpuset.cpus" ] && [ ! -e "$group/cgroup.controllers" ]; then
       cat "$group/../cpuset.cpus" >"$group/cpuset.cpus"
       cat "$group/../cpuset.mems" >"$group/cpuset.mems"
     fi
-    # Of version 2: processes may only be in leaves.
+    # Version 2: only leaves may have processes.
     [ ! -e "$group/cgroup.controllers" ] || mkdir -p "$group/init"
   done
 }
@@ -35,11 +35,11 @@ enter_cgroups() {
   done
 }
 
-# The process that a machine began with, as this machine numbers it; fails if there is none.
+# Prints the id, on the host, of a machine's first process. Fails if there is none.
 first_process() {
   local outer
   outer=$(cat "$RUN/$1.pid" 2>/dev/null) || return 1
-  # A number is used again: it is ours only if it says so.
+  # The system uses ids again, so the command line must be that of the machine.
   tr '\0' ' ' <"/proc/$outer/cmdline" 2>/dev/null | grep -q "machine-init.sh $1 " || return 1
   pgrep -P "$outer"
 }
@@ -68,7 +68,7 @@ in_machine() {
   )
 }
 
-# Starts a command in a machine that goes on by itself; its output is in the machine's log folder.
+# Starts a command in a machine in the background. Its output is in the machine's log folder.
 start_in_machine() {
   local name=$1 daemon=$2
   shift 2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Istio on primary, burst joined to it, sidecars wanted in both, Prometheus; until all of it can be used.
+# Installs Istio on primary, joins burst to it, injects sidecars in both, installs Prometheus, and waits until all of it works.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -12,7 +12,7 @@ install() {
 
 install primary
 primary apply -f "$LAB/mesh/istiod-outside.yaml" -f "$LAB/mesh/prometheus.yaml"
-# What a cloud's load balancer would do.
+# A cloud's load balancer would write its address here.
 primary -n istio-system patch service istio-ingressgateway --subresource=status --type=merge \
   -p "{\"status\": {\"loadBalancer\": {\"ingress\": [{\"ip\": \"${OUTSIDE[primary]}\"}]}}}"
 
@@ -21,7 +21,7 @@ burst annotate namespace istio-system topology.istio.io/controlPlaneClusters=pri
 install burst
 istioctl create-remote-secret --context burst --name burst --server "https://${NODE[burst]}:6443" -d "$manifests" |
   primary apply -f -
-# istiod gives burst its authority, without which no pod there gets a sidecar.
+# istiod gives burst its certificate authority. Without it no pod there gets a sidecar.
 has_authority() {
   [ -n "$(burst get mutatingwebhookconfiguration istio-sidecar-injector -o 'jsonpath={.webhooks[0].clientConfig.caBundle}')" ] &&
     burst -n default get configmap istio-ca-root-cert

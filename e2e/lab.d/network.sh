@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Joins the two machines by one network, and each with this machine.
+# Connects the two machines with each other, and each with the host.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -19,7 +19,7 @@ for name in $CLUSTERS; do
   inside ip link set eth0 up
   inside ip link set eth1 up
   inside sysctl -qw net.ipv4.ip_forward=1
-  # Wherever: kube-proxy leads it elsewhere, but not before there is a route.
+  # Any route will do: kube-proxy redirects the packets, but only if there is one.
   inside ip route add "${SERVICES[$name]}.0.0/16" dev eth1
 done
 nsenter --target "$primary" --net ip route add "${PODS[burst]}.0/24" via "${NODE[burst]}"

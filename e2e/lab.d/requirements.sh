@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says all that this machine lacks for the lab; fails if it lacks anything.
+# Prints everything that this machine lacks for the lab. Fails if it lacks anything.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -25,7 +25,7 @@ if [ "$(id -u)" = 0 ]; then
     lack "veth and bridge networks in the kernel"
   ! command -v nft >/dev/null || unshare --net nft add table inet lab 2>/dev/null || lack "nftables in the kernel"
 fi
-# Its network must not be somebody else's.
+# Nobody else may use the addresses of the lab's network.
 for name in $CLUSTERS; do
   if ! [ -e "/sys/class/net/lab-$name" ] && [ -n "$(ip route show root 10.77.0.0/16 2>/dev/null)" ]; then
     lack "free addresses: 10.77.0.0/16 has a route"

@@ -1,4 +1,4 @@
-# Root folders of images, made of programs of this machine and what they are linked with. To be sourced.
+# Makes root folders of images from programs of this machine and their libraries. To be sourced.
 # shellcheck shell=bash
 
 # Makes an empty root with the usual folders and users, and prints where it is.
@@ -16,7 +16,7 @@ new_root() {
   echo "$root"
 }
 
-# Copies a program, and the libraries that it is linked with, to a place in a root.
+# add_program ROOT PROGRAM PLACE: copies a program and its shared libraries into a root.
 add_program() {
   local root=$1 program=$2 place=$3 library
   cp -L "$program" "$root/$place"
@@ -26,7 +26,7 @@ add_program() {
   done
 }
 
-# Buildah, with storage of the lab's own.
+# Runs buildah with the lab's own storage.
 build() {
   local command=$1
   shift
@@ -34,13 +34,13 @@ build() {
   buildah --root "$CACHE/buildah" --runroot "$RUN/buildah" "$command" "$@"
 }
 
-# Buildah leaves what it has mounted.
+# Buildah does not unmount its storage.
 unmount_storage() {
   cut -d' ' -f2 /proc/self/mounts | sed -n "\|^$CACHE/buildah|p" | sort -r | while read -r mounted; do umount "$mounted"; done
 }
 trap unmount_storage EXIT
 
-# image REFERENCE ROOT [buildah config options]: an image of one layer.
+# image REFERENCE ROOT [buildah config options]: makes an image of one layer.
 image() {
   local reference=$1 root=$2 container
   shift 2
@@ -51,7 +51,7 @@ image() {
   build rm "$container" >/dev/null
 }
 
-# archive REFERENCE FILE: an image, as what `ctr images import` reads.
+# archive REFERENCE FILE: writes an image as an archive for `ctr images import`.
 archive() {
   rm -f "$2"
   build push -q "$1" "docker-archive:$2:$1" >/dev/null

@@ -1,4 +1,4 @@
-# What the lab's scripts agree on: versions, places, names, addresses. To be sourced.
+# The settings of the lab's scripts: versions, folders, names, addresses. To be sourced.
 # shellcheck shell=bash disable=SC2034
 
 KUBERNETES_VERSION=1.37.2
@@ -7,7 +7,7 @@ PROMETHEUS_VERSION=3.16.0
 ENVOY_VERSION=1.40.0
 KUBECTL_VERSION=1.37.1
 
-# What outlives a run (what was built or fetched), what one run writes, and where it notes what runs.
+# The folder that outlives a run (it has what was fetched and built), the folder of one run, and the folder of its process ids.
 CACHE=${LAB_CACHE:-/var/cache/istio-burst-lab}
 STATE=/var/lib/istio-burst-lab
 RUN=/run/istio-burst-lab
@@ -16,8 +16,8 @@ export KUBECONFIG KUBECACHEDIR=$STATE/kubectl
 
 CLUSTERS="primary burst"
 
-# Each cluster is one machine: a set of namespaces. Its node's address is in the network that both share; the outside one is how
-# this machine reaches it. Pods are routed between the machines, not hidden behind them.
+# Each cluster is one machine. NODE is its address in the network of both machines, OUTSIDE the address by which the host
+# reaches it. The machines route pods' addresses without translating them.
 declare -A NODE=([primary]=10.77.0.11 [burst]=10.77.0.12)
 declare -A OUTSIDE=([primary]=10.77.1.2 [burst]=10.77.2.2)
 declare -A HERE=([primary]=10.77.1.1 [burst]=10.77.2.1)
@@ -26,7 +26,7 @@ declare -A SERVICES=([primary]=10.96 [burst]=10.97)
 
 fail() { echo "lab: $*" >&2; exit 1; }
 
-# Runs a command until it succeeds: for at most so many seconds.
+# eventually SECONDS COMMAND...: repeats a command until it succeeds, for at most so many seconds.
 eventually() {
   local seconds=$1 end
   shift

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Stand-ins of the base images that the Dockerfiles name, which cannot be pulled everywhere: of Debian's packages, and of this
-# machine's compiler, Node and certificates. Made once for each version of them.
+# Makes stand-ins of the Dockerfiles' base images, which cannot be pulled everywhere, from Debian's packages and this machine's
+# compiler, Node and certificates. It does so once for each version of them.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 . "$LAB/roots.sh"
 REPOSITORY=$(cd "$LAB/../.." && pwd)
 
-# The base image that the Dockerfiles name with these words.
+# named PATTERN: prints the base image in the Dockerfiles that matches.
 named() { sed -nE "s|^FROM (--platform=[^ ]+ )?([^ ]*$1[^ ]*).*|\2|p" "$REPOSITORY/Dockerfile.worker"; }
 rust=$(named /rust:) node=$(named /node:) distroless=$(named /distroless/)
 
@@ -22,7 +22,7 @@ root=$CACHE/roots/debian
 rm -rf "$root"
 debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev trixie "$root" >"$CACHE/debootstrap.log" 2>&1 ||
   { tail -3 "$CACHE/debootstrap.log" >&2; fail "debootstrap failed"; }
-# This machine may trust an authority of its own, between it and the registries.
+# This machine may trust a further certificate authority, for the way to the registries.
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 
 small=$CACHE/roots/distroless
@@ -48,7 +48,7 @@ rm -rf "$root"/usr/local/rustup/toolchains/*/share
 cp -L "$(command -v rustup)" "$root/usr/local/cargo/bin/rustup"
 for program in cargo rustc; do ln -s rustup "$root/usr/local/cargo/bin/$program"; done
 printf 'default_toolchain = "%s"\nprofile = "minimal"\nversion = "12"\n' "$(basename "$toolchain")" >"$root/usr/local/rustup/settings.toml"
-# The registries of this machine, if it has its own.
+# The settings of this machine for other registries, if it has any.
 for settings in "${CARGO_HOME:-$HOME/.cargo}/config.toml:usr/local/cargo/config.toml" "$HOME/.npmrc:root/.npmrc"; do
   [ ! -e "${settings%:*}" ] || cp "${settings%:*}" "$root/${settings#*:}"
 done

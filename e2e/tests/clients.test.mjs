@@ -1,11 +1,14 @@
-// The official socket.io clients, the newest and that of the original's time, over both transports.
+// The official socket.io clients over both transports: the newest one, and the one of 2018.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { io as io4 } from "socket.io-client";
 import io2 from "socket.io-client-2";
 
-import { Stack, eventually, freePort } from "../support.mjs";
+import { freePort } from "../lib/network.mjs";
+import { BURST_PREFIX } from "../lib/results.mjs";
+import { Stack } from "../lib/stack.mjs";
+import { eventually } from "../lib/waiting.mjs";
 
 const stack = new Stack();
 let url;
@@ -13,7 +16,7 @@ let url;
 before(async () => {
   const [redis, worker, page] = [await freePort(), await freePort(), await freePort()];
   await stack.redis(redis);
-  await stack.worker(worker, `127.0.0.1:${redis}`, { PREFIX: "bursty-" });
+  await stack.worker(worker, `127.0.0.1:${redis}`, { PREFIX: BURST_PREFIX });
   await stack.frontend(page, `redis://127.0.0.1:${redis}`, `http://127.0.0.1:${worker}`);
   url = `http://127.0.0.1:${page}`;
 });
@@ -21,25 +24,25 @@ after(() => stack.stop());
 
 for (const [version, io] of [[4, io4], [2, io2]]) {
   for (const transport of ["websocket", "polling"]) {
-    test(`client ${version} over ${transport} drives the load and receives the stream`, async () => {
+    test(`client ${version} over ${transport} drives the load and receives results`, async () => {
       const socket = io(url, { transports: [transport], forceNew: true });
       const received = { calculation: [], stats: [], refused: [] };
       for (const [event, list] of Object.entries(received)) socket.on(event, (value) => list.push(value));
-      await eventually("it connects", () => socket.connected);
+      await eventually("the client connects", () => socket.connected);
 
-      const ask = (payload) => new Promise((resolve) => socket.emit("frequency", payload, resolve));
-      assert.deepEqual(await ask({ freq: "20" }), { freq: 20 });
-      await eventually("calculations arrive", () => received.calculation.length > 20);
+      const request = (payload) => new Promise((resolve) => { socket.emit("frequency", payload, resolve); });
+      assert.deepEqual(await request({ freq: "20" }), { freq: 20 });
+      await eventually("results arrive", () => received.calculation.length > 20);
       assert.match(received.calculation[0], /^bursty-[A-Za-z0-9+/]{43}=$/);
-      await eventually("reports arrive", () => received.stats.at(-1)?.freq === 20);
+      await eventually("statistics arrive", () => received.stats.at(-1)?.freq === 20);
 
-      const refusal = await ask({ freq: "fast" });
-      assert.match(refusal.error, /accepted: 0 to stop, or 0.001 to 1000 requests per second/);
+      const refusal = await request({ freq: "fast" });
+      assert.match(refusal.error, /accepted: 0 to stop, or 0.01 to 1000 requests per second/);
       socket.emit("frequency");
-      await eventually("a refusal without acknowledgement", () => received.refused.length === 2);
+      await eventually("a request without acknowledgement is refused by an event", () => received.refused.length === 2);
 
       socket.emit("frequency", { freq: 0 });
-      await eventually("load ends", () => received.stats.at(-1).freq === 0);
+      await eventually("the load ends", () => received.stats.at(-1).freq === 0);
       socket.disconnect();
     });
   }

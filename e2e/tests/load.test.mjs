@@ -1,4 +1,4 @@
-// The load as a process: frozen, and ended in the middle of it.
+// The load as a process: it is frozen, and it is ended early.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -7,7 +7,10 @@ import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "socket.io-client";
 
-import { Stack, binaries, eventually, freePort } from "../support.mjs";
+import { binaries } from "../lib/environment.mjs";
+import { freePort } from "../lib/network.mjs";
+import { Stack } from "../lib/stack.mjs";
+import { eventually } from "../lib/waiting.mjs";
 
 const stack = new Stack();
 after(() => stack.stop());
@@ -27,7 +30,7 @@ function checkAddsUp(ledger) {
   assert.equal(ledger.sent, ledger.answered + failures(ledger) + ledger.in_flight);
 }
 
-test("a frozen second is missed and counted, not made good in a burst", async () => {
+test("the load counts the requests of a frozen second as missed, and does not send them later", async () => {
   const port = await freePort();
   const sink = run("sink", "--port", port, "--rate", 1000);
   await sleep(300);
@@ -42,12 +45,12 @@ test("a frozen second is missed and counted, not made good in a burst", async ()
   checkAddsUp(ledger);
   assert.ok(ledger.missed >= 800, JSON.stringify(ledger));
   assert.ok(Math.abs(ledger.planned - 5000) <= 200, JSON.stringify(ledger));
-  // Twice the rate, and what a busy machine holds up on the way.
+  // Up to twice the rate, and what a busy machine delays on the way.
   assert.ok(arrivals.most_in_100_ms <= 300, JSON.stringify(arrivals));
   assert.equal(arrivals.requests, ledger.sent);
 });
 
-test("Ctrl-C ends a load early, and it says what came of it", async () => {
+test("Ctrl-C ends a load early, and the load prints its ledger", async () => {
   const port = await freePort();
   const sink = run("sink", "--port", port, "--rate", 200, "--delay", "300ms");
   await sleep(300);
@@ -62,7 +65,7 @@ test("Ctrl-C ends a load early, and it says what came of it", async () => {
   assert.equal((await sink.ended).requests, ledger.sent);
 });
 
-test("SIGTERM in the middle of a load: what is in flight is answered, and the ledger adds up", async () => {
+test("SIGTERM under load: the requests in flight are answered, and the ledger adds up", async () => {
   const [redis, port, page] = [await freePort(), await freePort(), await freePort()];
   await stack.redis(redis);
   const sink = run("sink", "--port", port, "--rate", 200, "--delay", "300ms");

@@ -1,4 +1,4 @@
-// The programs as processes: settings, signals, and a real redis-server that fails.
+// The programs as processes: settings, signals, logs, and a real redis-server that fails.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -7,17 +7,21 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Process, answers, binaries, eventually, freePort, root, secondsOf, stacks } from "../support.mjs";
+import { binaries, root } from "../lib/environment.mjs";
+import { answers, freePort } from "../lib/network.mjs";
+import { Process } from "../lib/process.mjs";
+import { stacksUntil } from "../lib/stack.mjs";
+import { eventually, secondsOf } from "../lib/waiting.mjs";
 
-const newStack = stacks(after);
+const newStack = stacksUntil(after);
 
-async function fails(program, env, options) {
+async function runToTheEnd(program, env, options) {
   const process = Process.ours(program, env, options);
   const { code } = await process.ended;
   return { code, output: process.output };
 }
 
-test("a missing or malformed variable ends a program at once with one line that names it", async () => {
+test("a missing or malformed variable ends a program at once, with one line that names the variable", async () => {
   const cases = [
     ["worker", {}, "REDIS_URL: missing"],
     ["worker", { REDIS_URL: "http://redis" }, "REDIS_URL: its value is not accepted; accepted: host:port"],
@@ -35,26 +39,26 @@ test("a missing or malformed variable ends a program at once with one line that 
     ["watcher", { PROMETHEUS_URL: "prometheus" }, 'PROMETHEUS_URL: its value is not accepted; accepted: http://'],
     ["watcher", { HOME_BELOW: "20" }, "HOME_BELOW: 20 is not accepted"],
     ["watcher", { POLICY: "both" }, 'POLICY: "both" is not accepted; accepted: threshold, spill'],
-    ["watcher", { SPILL_WINDOW: "2h" }, 'SPILL_WINDOW: "2h" is not accepted; accepted: 1s to 1h'],
+    ["watcher", { SPILL_STABILIZATION_WINDOW: "2h" }, 'SPILL_STABILIZATION_WINDOW: "2h" is not accepted; accepted: 1s to 10m'],
     ["watcher", { DRY_RUN: "maybe" }, 'DRY_RUN: "maybe" is not accepted'],
     ["watcher", { KUBECONFIG: "/nowhere", PORT: "0" }, "KUBECONFIG: /nowhere"],
     ["local", { MESH_PORT: "-1" }, 'MESH_PORT: "-1" is not accepted'],
     ["local", { RUST_LOG: "info=debug=trace" }, "RUST_LOG: "],
   ];
   for (const [program, env, line] of cases) {
-    const { code, output } = await fails(program, env);
-    const lines = output.trim().split("\n").filter((it) => !it.includes(" INFO "));
+    const { code, output } = await runToTheEnd(program, env);
+    const lines = output.trim().split("\n").filter((text) => !text.includes(" INFO "));
     assert.equal(lines.length, 1, output);
     assert.ok(lines[0].startsWith(line), `${lines[0]} does not start with ${line}`);
     assert.notEqual(code, 0);
   }
 });
 
-test("a taken port is named with the variable that changes it", async () => {
+test("the error of a port in use names the port and its variable", async () => {
   const port = await freePort();
   const stack = newStack();
   await stack.worker(port, "127.0.0.1:1");
-  const { output } = await fails("worker", { PORT: String(port), REDIS_URL: "127.0.0.1:1" });
+  const { output } = await runToTheEnd("worker", { PORT: String(port), REDIS_URL: "127.0.0.1:1" });
   assert.match(output, new RegExp(`cannot listen on port ${port}; PORT chooses another: Address already in use`));
 });
 
@@ -63,15 +67,15 @@ test("--help documents every variable with its default", () => {
     worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY", "ACCESS_LOG"],
     frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE", "CONTROL_TOKEN", "ALLOWED_ORIGINS"],
     watcher: [
-      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "POLICY", "INTERVAL", "QUERY", "CLUSTERS_QUERY", "UP_QUERY",
-      "WINDOW", "STALE_AFTER", "BURST_ABOVE", "HOME_BELOW", "HOME_HOLD", "CAPACITY", "SPILL_HEADROOM", "SPILL_MAX", "SPILL_PROBE",
-      "SPILL_WINDOW", "SPILL_DEAD_BAND", "SPILL_STEP", "SPILL_STEP_EVERY", "SPILL_FLAP_BUDGET", "FALLBACK", "FALLBACK_AFTER",
-      "BURST_ERRORS", "BURST_REST", "BURST_TRIAL", "WRITES_PER_MINUTE", "DRY_RUN",
+      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "VIRTUAL_SERVICE", "POLICY", "INTERVAL", "SERIES", "UP_SERIES",
+      "PRIMARY_CLUSTER", "BURST_CLUSTER", "PRIMARY_SUBSET", "BURST_SUBSET", "QUERY", "CLUSTERS_QUERY", "WINDOW", "STALE_AFTER", "BURST_ABOVE", "HOME_BELOW", "HOME_HOLD", "CAPACITY", "SPILL_HEADROOM", "SPILL_MAX", "SPILL_PROBE",
+      "SPILL_STABILIZATION_WINDOW", "SPILL_TOLERANCE", "SPILL_STEP", "SPILL_STEP_EVERY", "SPILL_FLAP_BUDGET", "FALLBACK",
+      "FALLBACK_AFTER", "UNHEALTHY_RATIO", "EJECTION_TIME", "TRIAL_PERCENT", "WRITES_PER_MINUTE", "DRY_RUN",
     ],
-    local: ["PORT", "REDIS_URL", "REDIS_PORT", "PROMETHEUS_PORT", "KUBERNETES_PORT", "MESH_PORT", "FAR_SIDE_ONLY"],
+    local: ["PORT", "REDIS_URL", "REDIS_PORT", "PROMETHEUS_PORT", "KUBERNETES_PORT", "MESH_PORT", "FAKES_ONLY"],
   };
   const withoutDefault = [
-    "REDIS_URL", "PROCESSOR_URL", "CONTROL_TOKEN", "ALLOWED_ORIGINS", "KUBECONFIG", "UP_QUERY", "WINDOW", "STALE_AFTER",
+    "REDIS_URL", "PROCESSOR_URL", "CONTROL_TOKEN", "ALLOWED_ORIGINS", "KUBECONFIG", "UP_SERIES", "QUERY", "CLUSTERS_QUERY", "WINDOW", "STALE_AFTER",
   ];
   for (const [program, variables] of Object.entries(documented)) {
     const help = execFileSync(path.join(binaries, program), ["--help"], {
@@ -87,7 +91,7 @@ test("--help documents every variable with its default", () => {
   }
 });
 
-test(".env is read, and the environment wins over it", async () => {
+test("a program reads .env, and the environment overrides it", async () => {
   const stack = newStack();
   const [port, other] = [await freePort(), await freePort()];
   writeFileSync(path.join(stack.directory, ".env"), `PORT=${port}\nREDIS_URL=127.0.0.1:1\n`);
@@ -96,12 +100,12 @@ test(".env is read, and the environment wins over it", async () => {
   stack.add(Process.ours("worker", { PORT: String(other) }, { cwd: stack.directory }));
   await eventually("the worker listens where its environment says", () => answers(`http://127.0.0.1:${other}/`));
   writeFileSync(path.join(stack.directory, ".env"), `PORT ${port}\n`);
-  const { code, output } = await fails("worker", {}, { cwd: stack.directory });
+  const { code, output } = await runToTheEnd("worker", {}, { cwd: stack.directory });
   assert.equal(output, ".env: line 1 is not of the form NAME=value\n");
   assert.equal(code, 2);
 });
 
-const work = (port, text = "abc") =>
+const requestWork = (port, text = "abc") =>
   fetch(`http://127.0.0.1:${port}/`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -115,31 +119,31 @@ test("the worker serves again whenever redis-server does", async () => {
   let redis = await stack.redis(redisPort);
   await stack.worker(port, `127.0.0.1:${redisPort}`);
   const cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" });
-  assert.equal((await work(port)).status, 200);
+  assert.equal((await requestWork(port)).status, 200);
 
   for (let round = 0; round < 3; round += 1) {
     await redis.stop();
-    const took = await secondsOf(async () => assert.equal((await work(port)).status, 503));
+    const took = await secondsOf(async () => assert.equal((await requestWork(port)).status, 503));
     assert.ok(took < 1, `refused after ${took} s`);
     redis = await stack.redis(redisPort);
-    assert.equal((await work(port)).status, 200, "the next request is published");
+    assert.equal((await requestWork(port)).status, 200, "the worker publishes the next request");
   }
 
   cli("CLIENT", "KILL", "TYPE", "normal");
-  assert.equal((await work(port)).status, 200, "after a CLIENT KILL");
+  assert.equal((await requestWork(port)).status, 200, "after a CLIENT KILL");
 
   redis.signal("SIGSTOP");
   const took = await secondsOf(async () => {
-    const response = await work(port);
+    const response = await requestWork(port);
     assert.equal(response.status, 503);
     assert.equal(response.headers.get("retry-after"), "1");
   });
   assert.ok(took < 1.2, `refused after ${took} s`);
   redis.signal("SIGCONT");
-  await eventually("it serves again", async () => (await work(port)).status === 200, 3);
+  await eventually("the worker serves again", async () => (await requestWork(port)).status === 200, 3);
 });
 
-test("a password is used, and rediss:// is spoken", async () => {
+test("the worker uses a password, and TLS with rediss://", async () => {
   const stack = newStack();
   const [redisPort, tlsPort, plain, tls] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const file = (name) => path.join(stack.directory, name);
@@ -153,15 +157,15 @@ test("a password is used, and rediss:// is spoken", async () => {
     "--tls-key-file", file("key.pem"), "--tls-ca-cert-file", file("cert.pem"), "--tls-auth-clients", "no",
   ]);
   await stack.worker(plain, `redis://:secret@127.0.0.1:${redisPort}`);
-  assert.equal((await work(plain)).status, 200);
+  assert.equal((await requestWork(plain)).status, 200);
   await stack.worker(tls, `rediss://:secret@localhost:${tlsPort}`, { SSL_CERT_FILE: file("cert.pem") });
-  assert.equal((await work(tls)).status, 200);
+  assert.equal((await requestWork(tls)).status, 200);
   const wrong = await stack.worker(await freePort(), `redis://:wrong@127.0.0.1:${redisPort}`);
-  await eventually("a wrong password is told in the log", () => wrong.output.includes("redis: "));
+  await eventually("the log says that the password is wrong", () => wrong.output.includes("redis: "));
   assert.ok(!wrong.output.includes("wrong@"), "without the password itself");
 });
 
-test("SIGTERM makes unready, then ends; a second signal ends at once; SIGINT ends at once", async () => {
+test("SIGTERM makes a program unready, then ends it; a second signal or SIGINT ends it at once", async () => {
   const stack = newStack();
   const [redisPort, port] = [await freePort(), await freePort()];
   await stack.redis(redisPort);
@@ -172,13 +176,13 @@ test("SIGTERM makes unready, then ends; a second signal ends at once; SIGINT end
   await eventually("ready", async () => (await ready()) === 200);
   worker.signal("SIGTERM");
   await eventually("unready, but still serving", async () => (await ready()) === 503, 1);
-  assert.equal((await work(port)).status, 200);
+  assert.equal((await requestWork(port)).status, 200);
   const took = await secondsOf(async () => assert.equal((await worker.ended).code, 0));
   assert.ok(took < 5, `ended after ${took} s`);
 
   worker = await start();
   worker.signal("SIGTERM");
-  await eventually("it has heard", () => worker.output.includes("a second signal ends at once"));
+  await eventually("the worker has received the signal", () => worker.output.includes("a second signal ends the process at once"));
   assert.ok((await secondsOf(() => worker.stop("SIGTERM"))) < 0.5);
 
   worker = await start();
@@ -188,20 +192,20 @@ test("SIGTERM makes unready, then ends; a second signal ends at once; SIGINT end
 test("Ctrl-C ends the demo within 5 seconds", async () => {
   const stack = newStack();
   const demo = stack.add(Process.ours("local", { PORT: "0" }));
-  await eventually("it says where to go", () => demo.output.includes("open http://localhost:"));
+  await eventually("the demo prints its address", () => demo.output.includes("open http://localhost:"));
   const took = await secondsOf(async () => assert.equal((await demo.stop("SIGINT")).code, 0));
   assert.ok(took < 5, `ended after ${took} s`);
 });
 
-test("logs can be JSON, one object a line", async () => {
+test("LOG_FORMAT=json logs one JSON object a line", async () => {
   const stack = newStack();
   const port = await freePort();
   const worker = await stack.worker(port, "127.0.0.1:1", { LOG_FORMAT: "json" });
-  await eventually("it logs", () => worker.output.split("\n").length > 2);
+  await eventually("the worker logs", () => worker.output.split("\n").length > 2);
   for (const line of worker.output.trim().split("\n")) assert.ok(JSON.parse(line).message, line);
 });
 
-test("lock files are recorded without download addresses", () => {
+test("package-lock.json files contain no download addresses", () => {
   for (const folder of ["crates/frontend/web", "e2e"]) {
     const lock = JSON.parse(readFileSync(path.join(root, folder, "package-lock.json"), "utf8"));
     const packages = Object.entries(lock.packages).filter(([name]) => name !== "");
@@ -213,7 +217,7 @@ test("lock files are recorded without download addresses", () => {
   }
 });
 
-test("the worker's log has a line for each request, or a sample, or none", async () => {
+test("ACCESS_LOG makes the worker log each request, a sample, or none", async () => {
   const stack = newStack();
   const redisPort = await freePort();
   await stack.redis(redisPort);

@@ -1,23 +1,29 @@
-// 200 means that Redis took the message: counted on both sides, through every fault of a real redis-server.
+// 200 means that Redis accepted the message. The tests count on both sides, through the faults of a real redis-server.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { io } from "socket.io-client";
 
-import { RedisProxy } from "../redis-proxy.mjs";
-import { LEFT_OUT, Process, answers, binaries, eventually, freePort, stacks } from "../support.mjs";
-import { WorkerLoad, calculationOf, failuresByReason } from "../worker-load.mjs";
+import { LEFT_OUT, binaries } from "../lib/environment.mjs";
+import { answers, freePort } from "../lib/network.mjs";
+import { Process } from "../lib/process.mjs";
+import { RedisProxy } from "../lib/redis-proxy.mjs";
+import { stacksUntil } from "../lib/stack.mjs";
+import { eventually } from "../lib/waiting.mjs";
+import { WorkerLoad, calculationOf, failuresByReason } from "../lib/worker-load.mjs";
 
 const REQUESTS = 10_000;
 const needsNamespaces = { skip: LEFT_OUT.has("namespaces") && "namespaces are left out" };
 
-const newStack = stacks(after);
+const newStack = stacksUntil(after);
 
-/** A redis-server, a proxy before it, a worker, and load on it. */
-async function underLoad(env = {}) {
+/** Starts a redis-server, a proxy before it, a worker, and a load on the worker. */
+async function startUnderLoad(env = {}) {
   const stack = newStack();
   const [redisPort, proxyPort, port] = [await freePort(), await freePort(), await freePort()];
   const parts = { stack, redisPort, port };
@@ -32,8 +38,8 @@ async function underLoad(env = {}) {
   return parts;
 }
 
-/** Lets the load go on to its ten thousand, and compares both sides; the failures are counted by these reasons. */
-async function endsWell({ load, proxy, port }, reasons) {
+/** Continues the load to ten thousand requests, compares both sides, and checks the reasons of the failures. */
+async function checkToTheEnd({ load, proxy, port }, reasons) {
   await load.reaches(REQUESTS);
   await load.stop();
   load.checkAgainst(proxy);
@@ -42,18 +48,18 @@ async function endsWell({ load, proxy, port }, reasons) {
   for (const reason of Object.keys(failures)) assert.ok(reasons.includes(reason), JSON.stringify(failures));
 }
 
-async function isBackWithinASecond(load) {
+async function checkBackWithinASecond(load) {
   const ms = await load.firstAnswer();
   assert.ok(ms < 1000, `the first 200 came after ${ms} ms`);
 }
 
-test("without a fault, all ten thousand are answered 200, published once, and received", async () => {
-  const parts = await underLoad();
+test("without a fault, each of ten thousand requests is answered 200, published once, and received", async () => {
+  const parts = await startUnderLoad();
   const { stack, redisPort, load, port } = parts;
   const subscriber = stack.add(new Process("subscriber", "redis-cli", ["-p", String(redisPort), "SUBSCRIBE", "calculation"]));
-  await eventually("it is subscribed", () => subscriber.output.includes("subscribe"));
+  await eventually("the subscriber is subscribed", () => subscriber.output.includes("subscribe"));
   const from = load.requests.length;
-  await endsWell(parts, []);
+  await checkToTheEnd(parts, []);
   assert.equal(load.count(200), load.requests.length);
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const unheard = Number(metrics.match(/^worker_published_without_subscriber_total (\d+)$/m)[1]);
@@ -66,24 +72,24 @@ test("without a fault, all ten thousand are answered 200, published once, and re
 });
 
 test("redis-server is killed and started again", async () => {
-  const parts = await underLoad();
+  const parts = await startUnderLoad();
   for (let round = 0; round < 3; round += 1) {
     await parts.redis.stop();
     await sleep(1500);
     parts.redis = await parts.stack.redis(parts.redisPort);
-    await isBackWithinASecond(parts.load);
+    await checkBackWithinASecond(parts.load);
   }
   assert.ok(parts.load.count(503) > 0);
-  await endsWell(parts, ["not_connected", "lost", "timeout"]);
+  await checkToTheEnd(parts, ["not_connected", "lost", "timeout"]);
 });
 
 test("the worker's connection is killed", async () => {
-  const parts = await underLoad();
+  const parts = await startUnderLoad();
   for (let round = 0; round < 10; round += 1) {
     parts.cli("CLIENT", "KILL", "TYPE", "normal");
-    await isBackWithinASecond(parts.load);
+    await checkBackWithinASecond(parts.load);
   }
-  await endsWell(parts, ["not_connected", "lost"]);
+  await checkToTheEnd(parts, ["not_connected", "lost"]);
 });
 
 for (const [name, pause, resume] of [
@@ -91,30 +97,30 @@ for (const [name, pause, resume] of [
   ["SIGSTOP", ({ redis }) => redis.signal("SIGSTOP"), ({ redis }) => redis.signal("SIGCONT")],
 ]) {
   test(`redis-server is paused for five seconds by ${name}`, async () => {
-    const parts = await underLoad();
+    const parts = await startUnderLoad();
     pause(parts);
     await sleep(5000);
     resume(parts);
-    await isBackWithinASecond(parts.load);
+    await checkBackWithinASecond(parts.load);
     assert.ok(parts.load.count(503) > 0);
-    await endsWell(parts, ["not_connected", "lost", "timeout"]);
+    await checkToTheEnd(parts, ["not_connected", "lost", "timeout"]);
   });
 }
 
 test("redis-server is out of file descriptors", async () => {
-  const parts = await underLoad();
+  const parts = await startUnderLoad();
   const limit = (files) => execFileSync("prlimit", ["--pid", String(parts.redis.child.pid), `--nofile=${files}`]);
   limit("3:4096");
   for (const socket of parts.proxy.clients) socket.destroy();
   await sleep(2000);
   assert.equal(await answers(`http://127.0.0.1:${parts.port}/_healthz`), false);
   limit("4096:4096");
-  await isBackWithinASecond(parts.load);
-  await endsWell(parts, ["not_connected", "lost"]);
+  await checkBackWithinASecond(parts.load);
+  await checkToTheEnd(parts, ["not_connected", "lost"]);
 });
 
-test("Redis refuses: each reason is counted", async () => {
-  const parts = await underLoad();
+test("Redis refuses messages: the worker counts each reason", async () => {
+  const parts = await startUnderLoad();
   const refusals = {
     loading: "LOADING Redis is loading the dataset in memory",
     readonly: "READONLY You can't write against a read only replica.",
@@ -126,23 +132,23 @@ test("Redis refuses: each reason is counted", async () => {
     parts.proxy.refusal = refusal;
     await sleep(300);
     parts.proxy.refusal = undefined;
-    await isBackWithinASecond(parts.load);
+    await checkBackWithinASecond(parts.load);
   }
   parts.cli("ACL", "SETUSER", "default", "-publish");
   await sleep(300);
   parts.cli("ACL", "SETUSER", "default", "+publish");
-  await isBackWithinASecond(parts.load);
-  // New connections are refused from now on, and the worker says why.
+  await checkBackWithinASecond(parts.load);
+  // Redis refuses new connections from now on, and the worker logs why.
   parts.cli("CONFIG", "SET", "requirepass", "secret");
   for (const socket of parts.proxy.clients) socket.destroy();
-  await eventually("the worker says why", () => /NOAUTH|authentication/i.test(parts.worker.output));
+  await eventually("the worker logs why", () => /NOAUTH|authentication/i.test(parts.worker.output));
   parts.cli("-a", "secret", "--no-auth-warning", "CONFIG", "SET", "requirepass", "");
-  await isBackWithinASecond(parts.load);
+  await checkBackWithinASecond(parts.load);
   assert.match(parts.worker.output, /WARN .*redis refuses calculations: .*OOM/);
   assert.match(parts.worker.output, /INFO .*redis takes calculations again/);
   const reasons = Object.keys(await failuresByReason(parts.port));
   for (const reason of [...Object.keys(refusals), "noperm"]) assert.ok(reasons.includes(reason), `${reason}: ${reasons}`);
-  await endsWell(parts, [...Object.keys(refusals), "noperm", "not_connected", "lost"]);
+  await checkToTheEnd(parts, [...Object.keys(refusals), "noperm", "not_connected", "lost"]);
 });
 
 test("redis-server fails over to another address behind the same name", needsNamespaces, async () => {
@@ -159,7 +165,7 @@ test("redis-server fails over to another address behind the same name", needsNam
   const hosts = path.join(stack.directory, "hosts");
   writeFileSync(hosts, "127.0.0.2 redis-cache-service\n");
   const env = { PORT: String(port), REDIS_URL: `redis-cache-service:${name}`, ACCESS_LOG: "0" };
-  // Its own view of /etc/hosts, and nobody else's.
+  // Only this process sees the other /etc/hosts.
   stack.add(new Process("worker", "unshare", [
     "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$1" /etc/hosts && exec "$2"', "sh", hosts, path.join(binaries, "worker"),
   ], env));
@@ -168,7 +174,7 @@ test("redis-server fails over to another address behind the same name", needsNam
   await load.reaches(REQUESTS / 3);
   writeFileSync(hosts, "127.0.0.3 redis-cache-service\n");
   await proxies[0].redis.stop();
-  await isBackWithinASecond(load);
+  await checkBackWithinASecond(load);
   await load.reaches(REQUESTS);
   await load.stop();
   load.checkAgainst(...proxies.map(({ proxy }) => proxy));
@@ -212,7 +218,7 @@ test("the network to Redis is cut without a reset", needsNamespaces, async () =>
   assert.ok(slow.length <= load.requests.length / 1000, `${slow.length} took more than a second`);
 });
 
-test("what REDIS_URL can be", async () => {
+test("REDIS_URL can be an address with or without password and database, and nothing else", async () => {
   const stack = newStack();
   const redisPort = await freePort();
   const file = path.join(stack.directory, "redis.sock");
@@ -240,4 +246,46 @@ test("what REDIS_URL can be", async () => {
     assert.match(refused.output, /^REDIS_URL: .*accepted: host:port/);
     assert.ok(refused.output.includes(why), refused.output);
   }
+});
+
+test("a Redis of three nodes, whose subscribers are at another node: every request is 200, every result arrives once", { timeout: 120_000 }, async () => {
+  const stack = newStack();
+  const ports = [];
+  for (let node = 0; node < 3; node += 1) {
+    const port = await freePort();
+    ports.push(port);
+    const folder = mkdtempSync(path.join(stack.directory, "node-"));
+    stack.add(new Process(`redis-node-${node}`, "redis-server", [
+      "--port", String(port), "--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes", "--cluster-port", String(await freePort()),
+    ], {}, { cwd: folder }));
+  }
+  const health = (port) => {
+    try {
+      return execFileSync("redis-cli", ["-p", String(port), "CLUSTER", "INFO"], { encoding: "utf8", stdio: "pipe" });
+    } catch {
+      return "";
+    }
+  };
+  await eventually("the nodes listen", () => ports.every((port) => /cluster_state/.test(health(port))), 30);
+  const addresses = ports.map((port) => `127.0.0.1:${port}`);
+  execFileSync("redis-cli", ["--cluster", "create", ...addresses, "--cluster-yes"], { stdio: "pipe" });
+  await eventually("the cluster is whole", () => ports.every((port) => /cluster_state:ok/.test(health(port))), 30);
+
+  const frontendPort = await freePort();
+  const workerPort = await freePort();
+  await stack.worker(workerPort, addresses[0], { ACCESS_LOG: "0" });
+  await stack.frontend(frontendPort, addresses[1], `http://127.0.0.1:${workerPort}`);
+  const url = `http://127.0.0.1:${frontendPort}`;
+  const socket = io(url, { transports: ["websocket"], forceNew: true });
+  await once(socket, "connect");
+  await new Promise((resolve) => { socket.emit("frequency", { freq: 200 }, resolve); });
+  await sleep(5000);
+  await new Promise((resolve) => { socket.emit("frequency", { freq: 0 }, resolve); });
+  await sleep(2000);
+  socket.disconnect();
+  const { ledger, results } = await (await fetch(`${url}/api/stats`)).json();
+  const failed = Object.values(ledger.failed).reduce((sum, count) => sum + count, 0);
+  assert.ok(ledger.answered > 900, String(ledger.answered));
+  assert.deepEqual([failed, results.trips.lost, results.trips.doubled], [0, 0, 0]);
+  assert.equal(results.trips.matched, ledger.answered);
 });

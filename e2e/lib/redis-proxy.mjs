@@ -1,9 +1,9 @@
-// Stands between a worker and a real redis-server, notes what passes, and can answer in Redis' place.
+// A proxy between a worker and a real redis-server. It records what passes, and can answer in place of Redis.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
-/** Where the RESP value that begins at `at` ends; nothing if it is not there in full. */
+/** Returns where the RESP value that begins at `at` ends, or nothing if the value is not complete. */
 function valueEnd(buffer, at) {
   const lineEnd = buffer.indexOf("\r\n", at);
   if (lineEnd < 0) return undefined;
@@ -22,7 +22,7 @@ function valueEnd(buffer, at) {
   return end;
 }
 
-/** Calls back with each value of a stream of RESP. */
+/** Calls `take` with each RESP value that a socket receives. */
 function values(socket, take) {
   let rest = Buffer.alloc(0);
   socket.on("data", (data) => {
@@ -36,24 +36,27 @@ function values(socket, take) {
   });
 }
 
-/** The message of a PUBLISH; nothing if it is another command. */
-function published(command) {
+/**
+ * Returns the message of a PUBLISH, or nothing for another command. A worker tries whether it may publish by an empty message
+ * in a transaction that it discards.
+ */
+function publishedMessage(command) {
   const [, , name, , , , message] = command.toString().split("\r\n");
-  return name === "PUBLISH" ? message : undefined;
+  return name === "PUBLISH" && message !== "" ? message : undefined;
 }
 
 export class RedisProxy {
-  /** How often each message was passed on to Redis. */
+  /** How often the proxy passed each message on to Redis. */
   sent = new Map();
-  /** The messages that Redis has taken. */
+  /** The messages that Redis accepted. */
   taken = new Set();
-  /** What each PUBLISH is answered instead of being passed on. */
+  /** The error that answers each PUBLISH, if set; the proxy then passes none on. */
   refusal;
 
-  /** The connections of workers. */
+  /** The workers' connections. */
   clients = new Set();
 
-  /** Listens on a port, and passes on to another of this machine. */
+  /** Listens on a port, and passes everything on to another port of this machine. */
   static async start(port, to, host = "127.0.0.1") {
     const proxy = new RedisProxy();
     proxy.server = createServer((client) => proxy.#serve(client, connect(to, "127.0.0.1"))).listen(port, host);
@@ -64,16 +67,16 @@ export class RedisProxy {
   #serve(client, upstream) {
     this.clients.add(client);
     client.on("close", () => this.clients.delete(client));
-    // What is yet to be answered, in order: a message that was passed on, or an answer of ours.
+    // The commands without an answer yet, in order: a message that was passed on, or the proxy's own answer.
     const waiting = [];
-    const answerOurs = () => {
+    const sendOwnAnswers = () => {
       while (waiting.length > 0 && waiting[0].answer) client.write(waiting.shift().answer);
     };
     values(client, (command) => {
-      const message = published(command);
+      const message = publishedMessage(command);
       if (message !== undefined && this.refusal) {
         waiting.push({ answer: `-${this.refusal}\r\n` });
-        answerOurs();
+        sendOwnAnswers();
         return;
       }
       if (message !== undefined) this.sent.set(message, (this.sent.get(message) ?? 0) + 1);
@@ -86,7 +89,7 @@ export class RedisProxy {
         if (message !== undefined && reply[0] === 0x3a) this.taken.add(message);
       }
       client.write(reply);
-      answerOurs();
+      sendOwnAnswers();
     });
     for (const [one, other] of [[client, upstream], [upstream, client]]) {
       one.on("error", () => {});

@@ -1,18 +1,18 @@
-// A load on a worker that remembers every request, to be compared with what Redis was told.
+// A load on a worker. It remembers every request, so that a test can compare them with the messages that Redis received.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Agent, request } from "node:http";
 
-import { eventually } from "./support.mjs";
+import { eventually } from "./waiting.mjs";
 
 const CONNECTIONS = 64;
 
-/** What a worker without a prefix makes of a string. */
+/** Returns the result that a worker without a prefix computes from a string. */
 export const calculationOf = (text) => createHash("sha256").update(text).digest("base64");
 
 export class WorkerLoad {
-  /** Every request that has ended: its calculation, status or error, milliseconds, and when it ended. */
+  /** Every request that has ended: its message, status or error, milliseconds, and when it ended. */
   requests = [];
   #agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   #count = 0;
@@ -32,7 +32,7 @@ export class WorkerLoad {
       const { status, error } = await this.#post(text);
       const now = performance.now();
       this.requests.push({ message: calculationOf(text), status, error, ms: now - start, at: now });
-      // Nobody is there: not to spin.
+      // The worker is away: a pause keeps this loop from spinning.
       if (error) await new Promise((resolve) => { setTimeout(resolve, 50); });
     }
   }
@@ -51,12 +51,12 @@ export class WorkerLoad {
     });
   }
 
-  /** Waits until so many requests have ended. */
+  /** Waits until this many requests have ended. */
   async reaches(count) {
     await eventually(`${count} requests`, () => this.requests.length >= count, 60);
   }
 
-  /** Milliseconds from now to the end of the first request that begins now or later and is answered 200. */
+  /** Returns the milliseconds from now to the first 200 of a request that begins from now on. */
   async firstAnswer() {
     const start = performance.now();
     const from = this.requests.length;
@@ -72,12 +72,12 @@ export class WorkerLoad {
   }
 
   count(status) {
-    return this.requests.filter((request) => request.status === status).length;
+    return this.requests.filter((ended) => ended.status === status).length;
   }
 
   /**
-   * Checks that each request was answered 200 or 503; that each 200 was taken by Redis, and told to it once; and that
-   * nothing was told to it twice. `proxies` saw all that Redis was told.
+   * Checks that the worker answered each request with 200 or 503, that Redis accepted the message of each 200, and that
+   * no message reached Redis twice. `proxies` recorded all that Redis received.
    */
   checkAgainst(...proxies) {
     const strange = this.requests.filter(({ status }) => status !== 200 && status !== 503);
@@ -88,12 +88,12 @@ export class WorkerLoad {
       if (status === 200) assert.ok(proxies.some(({ taken }) => taken.has(message)), `${message} was answered 200 and is lost`);
     }
     const slow = this.requests.filter(({ status, ms }) => status === 503 && ms > 1000);
-    // The clients share two processors with all the rest: a few wait for their turn.
+    // The clients share two processors with everything else, so a few wait for their turn.
     assert.ok(slow.length <= this.requests.length / 1000, `${slow.length} were refused after more than a second: ${slow[0]?.ms} ms`);
   }
 }
 
-/** The failures of a worker by reason, as its metrics have them. */
+/** Returns a worker's failures by reason, from its metrics. */
 export async function failuresByReason(port, host = "127.0.0.1") {
   const text = await (await fetch(`http://${host}:${port}/metrics`)).text();
   const lines = text.matchAll(/^worker_publish_failures_total\{reason="(\w+)"\} (\d+)$/gm);

@@ -1,5 +1,5 @@
-// A Prometheus whose clock is wrong, by the seconds that are written to it last: the real one, with the times in its answers moved.
-// (A clock cannot be set for one process alone.) Prints its port; ends with its input.
+// A proxy before Prometheus that moves the times in its answers: a Prometheus whose clock is wrong. The last number on its
+// input is by how many seconds. (A clock cannot be set for one process alone.) It prints its port, and ends with its input.
 
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 const [prometheus] = process.argv.slice(2);
 let seconds = 0;
 
-/** Moves each time in an answer: the first of a pair of a time and a value as text. */
+/** Moves each time in an answer. A time is the first of a pair, and the second is a value as text. */
 function moved(part) {
   if (Array.isArray(part)) {
     const [first, second] = part;

@@ -1,9 +1,9 @@
-// The real browser that the pages are opened in.
+// Starts the real browser in which the tests open the page.
 
 import { chromium } from "playwright-core";
 
-/** Starts it; without what it would ask of the internet by itself. */
-export const launch = () =>
+/** Starts Chromium without the requests that it makes by itself. */
+export const launchChromium = () =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: [

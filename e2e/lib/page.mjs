@@ -3,21 +3,25 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-import { eventually } from "./support.mjs";
+import { areAllFrom } from "./results.mjs";
+import { eventually } from "./waiting.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export class Page {
-  /** What went wrong in it, and what it asked of others than its own server. */
+  /** The errors of its scripts, and what its content security policy blocked. */
   errors = [];
+  /** The requests to other servers than its own. */
   foreign = [];
 
   constructor(page, url) {
     this.page = page;
     this.url = url;
     page.on("pageerror", (error) => this.errors.push(String(error)));
-    // The browser says here what the page's own policy has kept from it.
-    page.on("console", (message) => message.type() === "error" && /Content Security Policy/.test(message.text()) && this.errors.push(message.text()));
+    page.on("console", (message) => {
+      const isBlocked = message.type() === "error" && /Content Security Policy/.test(message.text());
+      if (isBlocked) this.errors.push(message.text());
+    });
     page.on("request", (request) => {
       if (!request.url().startsWith(url) && !request.url().startsWith("data:")) this.foreign.push(request.url());
     });
@@ -33,6 +37,7 @@ export class Page {
     return this.page.locator(selector).textContent();
   }
 
+  /** The hashes in the list, the newest first. */
   hashes() {
     return this.page.locator("#hashes li").allTextContents();
   }
@@ -42,28 +47,22 @@ export class Page {
     await this.page.locator("#frequency").press("Enter");
   }
 
+  /** Waits until an element shows a text. */
   async shows(selector, expected, seconds = 10) {
     const matches = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
     await eventually(`${selector} shows ${expected}`, async () => matches(await this.text(selector)), seconds);
   }
 
-  /** Waits until the newest dozen of hashes are all of one kind. */
-  async comesTo(isBurst, seconds) {
-    await eventually(
-      isBurst ? "all hashes are bursty-" : "no hash is bursty-",
-      async () => {
-        const newest = (await this.hashes()).slice(0, 12);
-        return newest.length === 12 && newest.every((hash) => hash.startsWith("bursty-") === isBurst);
-      },
-      seconds,
-    );
+  /** Waits until the newest dozen of hashes are all from one cluster. */
+  async receivesOnlyFrom(cluster, seconds) {
+    await eventually(`all hashes are from ${cluster}`, async () => areAllFrom(cluster, await this.hashes()), seconds);
   }
 
-  /** What axe has to say of it as it is. */
+  /** Returns the accessibility violations that axe finds in the page as it is. */
   async violations() {
-    // Colours change over a moment.
+    // Colors change over a moment.
     await this.page.waitForTimeout(300);
-    // By the debugger, which the page's policy does not bind.
+    // The debugger may run it; the page's policy would not let the page itself.
     await this.page.evaluate(axe);
     const { violations } = await this.page.evaluate(() => globalThis.axe.run());
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);

@@ -1,0 +1,33 @@
+// The rules for the JavaScript of the end-to-end tests and of the page. scripts/lint applies them.
+
+import js from "@eslint/js";
+import globals from "globals";
+
+export default [
+  { ignores: ["**/node_modules/", "**/target/", "e2e/out/"] },
+  js.configs.recommended,
+  {
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      "array-callback-return": "error",
+      "eqeqeq": "error",
+      "no-promise-executor-return": "error",
+      "no-self-compare": "error",
+      "no-shadow": "error",
+      "no-template-curly-in-string": "error",
+      "no-unreachable-loop": "error",
+      "no-unused-expressions": "error",
+      "no-use-before-define": ["error", { functions: false, classes: false, variables: false }],
+      "no-var": "error",
+      "object-shorthand": "error",
+      "prefer-const": "error",
+      "prefer-template": "error",
+    },
+  },
+  // The tests hand functions to Chromium, which run in the page.
+  { files: ["e2e/**"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  // The page loads two libraries as scripts, each of which defines one global.
+  { files: ["crates/frontend/web/**"], languageOptions: { globals: { ...globals.browser, io: "readonly", uPlot: "readonly" } } },
+  // This one is no module, because it runs before the browser draws the page.
+  { files: ["crates/frontend/web/first.js"], languageOptions: { sourceType: "script" } },
+];
