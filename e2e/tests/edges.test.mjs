@@ -28,20 +28,20 @@ before(async () => {
 });
 after(() => stack.stop());
 
-/** Writes a whole request before it reads; returns the status, or how the connection ended without one. */
-async function writeThenRead(port, head, length) {
+/** Writes a whole request before it reads, or while it reads; returns the status, or how the connection ended without one. */
+async function send(port, head, length, { readsAtOnce = false } = {}) {
   const socket = connect(port, "127.0.0.1");
   let error;
   let text = "";
   socket.on("error", (reason) => { error = reason; });
-  socket.pause();
+  socket.on("data", (data) => { text += data; });
+  if (!readsAtOnce) socket.pause();
   await once(socket, "connect");
   socket.write(`${head}content-length: ${length}\r\n\r\n`);
   const piece = Buffer.alloc(64 * 1024, "a");
-  for (let left = length; left > 0 && !error; left -= piece.length) {
-    if (!socket.write(piece.subarray(0, Math.min(left, piece.length)))) await Promise.race([once(socket, "drain").catch(() => {}), once(socket, "close")]);
+  for (let left = length; left > 0 && !error && !text; left -= piece.length) {
+    if (!socket.write(piece.subarray(0, Math.min(left, piece.length)))) await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => {});
   }
-  socket.on("data", (data) => { text += data; });
   socket.resume();
   await Promise.race([eventually("an answer", () => text.includes("\r\n\r\n") || error, 20).catch(() => {}), once(socket, "close").catch(() => {})]);
   socket.destroy();
@@ -59,7 +59,7 @@ const CASES = [
 for (const megabytes of [1, 5]) {
   test(`each of ${CLIENTS} clients that write ${megabytes} MB before they read gets its answer`, { timeout: 120_000 }, async () => {
     for (const [name, head, status] of CASES) {
-      const answers = await Promise.all(Array.from({ length: CLIENTS }, () => writeThenRead(workerPort, head, megabytes * 1_000_000)));
+      const answers = await Promise.all(Array.from({ length: CLIENTS }, () => send(workerPort, head, megabytes * 1_000_000)));
       assert.deepEqual(answers, Array(CLIENTS).fill(status), name);
     }
   });
@@ -67,8 +67,9 @@ for (const megabytes of [1, 5]) {
   test(`an early answer to ${megabytes} MB passes a real Envoy`, { ...needsEnvoy, timeout: 120_000 }, async () => {
     const port = await freePort();
     const envoy = await startEnvoy(stack, port, workerPort);
+    // Envoy itself resets a connection some time after an early answer, so a client that reads only then may lose it.
     for (const [name, head, status] of CASES) {
-      const answers = await Promise.all(Array.from({ length: CLIENTS }, () => writeThenRead(port, head, megabytes * 1_000_000)));
+      const answers = await Promise.all(Array.from({ length: CLIENTS }, () => send(port, head, megabytes * 1_000_000, { readsAtOnce: true })));
       assert.deepEqual(answers, Array(CLIENTS).fill(status), name);
     }
     await envoy.stop();
