@@ -107,7 +107,7 @@ test("explain prints what the watcher sees and would do, and writes nothing", { 
   assert.match(explain({ SERIES: destination }), /does not see traffic that has left primary/);
   assert.match(explain({ SERIES: SELECTOR.replace("frontend-deployment", "fronted") }), /none with these labels/);
   assert.match(explain({ PROMETHEUS_URL: "http://127.0.0.1:1" }, 1), /the rate is unknown: Prometheus cannot be reached/);
-  assert.match(explain({ VIRTUAL_SERVICE: "other" }, 1), /The watcher cannot read the VirtualService: .*not found/);
+  assert.match(explain({ ROUTE: "other" }, 1), /The watcher cannot read the VirtualService: .*not found/);
   assert.equal((await status()).state, "burst");
 });
 

@@ -1,6 +1,6 @@
-//! Stands for the API server of primary: it reads and patches one `VirtualService`, and stores its Events.
+//! Stands for the API server of primary: it reads and patches one route, and stores its Events.
 //!
-//! It starts with the object of `istio/`. It checks each write as Istio's webhook does, and refuses
+//! It usually starts with the `VirtualService` of `istio/`. It checks each write as Istio's webhook does, and refuses
 //! the same writes.
 
 mod stored;
@@ -16,8 +16,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use stored::MAX_EVENTS;
 pub use stored::{FakeKubernetes, StoredWeights};
+use stored::{MAX_EVENTS, ObjectPath};
 
 /// The largest patch, in bytes; the API server takes 3 MiB.
 const MAX_PATCH: usize = 64 * 1024;
@@ -54,7 +54,7 @@ impl IntoResponse for Refusal {
 impl FakeKubernetes {
     /// Serves the API, as far as the watcher and a curious visitor need it.
     pub fn router(self) -> Router {
-        let object = "/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices/{name}";
+        let object = "/apis/{group}/v1/namespaces/{namespace}/{plural}/{name}";
         Router::new()
             .route(object, get(read).patch(patch))
             .route(EVENTS, get(list_events).post(create_event))
@@ -100,9 +100,9 @@ async fn update_event(
 
 async fn read(
     State(kubernetes): State<FakeKubernetes>,
-    Path((namespace, name)): Path<(String, String)>,
+    Path(path): Path<ObjectPath>,
 ) -> Result<Json<Value>, Refusal> {
-    kubernetes.get(&namespace, &name).map(Json)
+    kubernetes.get(&path).map(Json)
 }
 
 #[derive(Deserialize)]
@@ -114,12 +114,12 @@ struct PatchParameters {
 
 async fn patch(
     State(kubernetes): State<FakeKubernetes>,
-    Path((namespace, name)): Path<(String, String)>,
+    Path(path): Path<ObjectPath>,
     Query(parameters): Query<PatchParameters>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    kubernetes.get(&namespace, &name)?;
+    kubernetes.get(&path)?;
     let content_type =
         headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if content_type != "application/json-patch+json" {

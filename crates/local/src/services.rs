@@ -76,10 +76,7 @@ fn watcher_config(
             format!("http://{}", addresses.prometheus).parse()?,
         ),
         kubeconfig: Some(kubeconfig),
-        namespace: "default".to_owned(),
-        virtual_service: "worker-virtual-service".to_owned(),
-        primary_subset: Cluster::Primary.name().to_owned(),
-        burst_subset: Cluster::Burst.name().to_owned(),
+        route: watcher::RouteSettings::of_manifests(),
         watch,
         logs: config.logs.clone(),
     })

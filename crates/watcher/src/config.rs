@@ -3,6 +3,7 @@
 mod parse;
 mod prometheus;
 mod query;
+mod route;
 mod source;
 
 use std::time::Duration;
@@ -11,9 +12,9 @@ use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Args, Parser};
 use value_parsers::{duration_between, port};
 
-use parse::{label_value, object_name};
 pub use prometheus::PrometheusSettings;
 pub use query::{DEFAULT_SERIES, QuerySettings};
+pub use route::{RouteKind, RouteSettings};
 pub use source::{CallersUrl, SourceKind, SourceSettings};
 
 /// Moves traffic to the burst cluster when the request rate is high, and home when it is low
@@ -42,26 +43,9 @@ pub struct Config {
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<String>,
 
-    /// The namespace of the VirtualService
-    #[arg(long, env = "NAMESPACE", default_value = "default", value_parser = object_name)]
-    pub namespace: String,
-
-    /// The name of the VirtualService whose weights the watcher moves
-    #[arg(
-        long,
-        env = "VIRTUAL_SERVICE",
-        default_value = "worker-virtual-service",
-        value_parser = object_name
-    )]
-    pub virtual_service: String,
-
-    /// The subset of the VirtualService that leads to primary
-    #[arg(long, env = "PRIMARY_SUBSET", default_value = "primary", value_parser = label_value)]
-    pub primary_subset: String,
-
-    /// The subset of the VirtualService that leads to burst
-    #[arg(long, env = "BURST_SUBSET", default_value = "burst", value_parser = label_value)]
-    pub burst_subset: String,
+    /// The route whose weights it moves.
+    #[command(flatten)]
+    pub route: RouteSettings,
 
     /// How it observes and decides.
     #[command(flatten)]
@@ -116,12 +100,7 @@ impl Settings for Config {
     }
 
     fn validate(&self) -> Result<(), String> {
-        if self.primary_subset == self.burst_subset {
-            let name = &self.burst_subset;
-            return Err(format!(
-                "BURST_SUBSET: {name:?} is not accepted; accepted: another name than PRIMARY_SUBSET"
-            ));
-        }
+        self.route.validate()?;
         self.prometheus.validate()?;
         self.watch.validate()
     }
@@ -172,7 +151,14 @@ mod tests {
             "SERIES: \"rate(a[1m])\" is not accepted; accepted: a PromQL",
         );
         check(&["--burst-cluster=primary"], "BURST_CLUSTER: \"primary\" is not accepted");
-        check(&["--burst-subset=primary"], "BURST_SUBSET: \"primary\" is not accepted");
+        check(
+            &["--burst-destination=primary"],
+            "BURST_DESTINATION: \"primary\" is not accepted; accepted: another name",
+        );
+        check(
+            &["--route-kind=Ingress"],
+            "ROUTE_KIND: \"Ingress\" is not accepted; accepted: VirtualService, HTTPRoute",
+        );
         check(
             &["--source=both"],
             "SOURCE: \"both\" is not accepted; accepted: prometheus, callers",
@@ -190,7 +176,7 @@ mod tests {
         check(&["--burst-above=inf"], "BURST_ABOVE: \"inf\"");
         check(&["--home-below=-1"], "HOME_BELOW: \"-1\"");
         check(&["--home-below=16"], "HOME_BELOW: 16 is not accepted; accepted: up to BURST_ABOVE");
-        check(&["--virtual-service=Worker"], "VIRTUAL_SERVICE: \"Worker\"");
+        check(&["--route=Worker"], "ROUTE: \"Worker\" is not accepted; accepted: the name of");
         check(&["--dry-run=perhaps"], "DRY_RUN: \"perhaps\"");
         check(&["--policy=both"], "POLICY: \"both\" is not accepted; accepted: threshold, spill");
         check(

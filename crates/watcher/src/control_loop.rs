@@ -17,8 +17,8 @@ use crate::{
     config::WatchSettings,
     dependencies::Dependencies,
     recorder::{Outcome, Recorder},
+    route::{Error, ObservedRoute, RouteClient, WeightsEvent},
     source::Source,
-    virtual_service::{Error, ObservedRoute, VirtualService, WeightsEvent},
     writer::{Write, Writer},
 };
 
@@ -28,7 +28,7 @@ const UNNAMED_MANAGER: &str = "another istiowatcher";
 /// The loop, with all that a tick needs.
 pub(crate) struct ControlLoop {
     source: Source,
-    virtual_service: Arc<VirtualService>,
+    route_client: Arc<RouteClient>,
     decider: Decider,
     /// Whether the ejections of a watcher before this one are known.
     is_restored: bool,
@@ -45,7 +45,7 @@ impl ControlLoop {
     pub(crate) fn new(
         settings: &WatchSettings,
         source: Source,
-        virtual_service: Arc<VirtualService>,
+        route_client: Arc<RouteClient>,
         recorder: Recorder,
         dependencies: Dependencies,
     ) -> Self {
@@ -53,8 +53,8 @@ impl ControlLoop {
         let stale_after = settings.query.stale_after;
         Self {
             source,
-            writer: Writer::new(Arc::clone(&virtual_service), settings.timeout()),
-            virtual_service,
+            writer: Writer::new(Arc::clone(&route_client), settings.timeout()),
+            route_client,
             decider: Decider::new(settings.policy.clone(), stale_after, start),
             is_restored: false,
             is_dry_run: settings.dry_run,
@@ -82,8 +82,7 @@ impl ControlLoop {
     }
 
     async fn tick(&mut self, now: Duration, since_last_tick: Duration) {
-        let (traffic, route) =
-            tokio::join!(self.source.observe(now), self.virtual_service.observe());
+        let (traffic, route) = tokio::join!(self.source.observe(now), self.route_client.observe());
         if traffic.is_new_source {
             self.decider.change_source();
         }
@@ -186,6 +185,6 @@ impl ControlLoop {
         let note = format!("{reason}. Weights: {weights}; before: {}", route.weights);
         let (is_warning, reason) = (reason.is_warning(), reason.name());
         let event = WeightsEvent { is_warning, reason, burst: weights.burst, note };
-        self.virtual_service.publish_event(route, event);
+        self.route_client.publish_event(route, event);
     }
 }

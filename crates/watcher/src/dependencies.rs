@@ -6,8 +6,9 @@ use chassis::probes::{Dependency, Readiness};
 use policy::RequestHistory;
 
 use crate::{
+    config::RouteKind,
+    route::{Error, ObservedRoute},
     source::ObservedTraffic,
-    virtual_service::{Error, ObservedRoute},
 };
 
 /// The watcher's dependencies. Each logs once when it fails, and once when it recovers.
@@ -21,16 +22,25 @@ pub(crate) struct Dependencies {
 }
 
 impl Dependencies {
-    pub(crate) fn new(readiness: &Readiness) -> Self {
-        let write = readiness.register("writing the VirtualService");
-        let overrides = readiness.register("annotations of the VirtualService");
+    pub(crate) fn new(readiness: &Readiness, kind: RouteKind) -> Self {
+        let [read, write, overrides] = match kind {
+            RouteKind::VirtualService => [
+                "reading the VirtualService",
+                "writing the VirtualService",
+                "annotations of the VirtualService",
+            ],
+            RouteKind::HttpRoute => {
+                ["reading the HTTPRoute", "writing the HTTPRoute", "annotations of the HTTPRoute"]
+            }
+        };
+        let (write, overrides) = (readiness.register(write), readiness.register(overrides));
         // Neither has failed yet.
         write.up();
         overrides.up();
         Self {
             rate: readiness.register("request rate"),
             has_known_rate: false,
-            route: readiness.register("reading the VirtualService"),
+            route: readiness.register(read),
             write,
             overrides,
         }

@@ -17,9 +17,9 @@ use crate::{
     config::{Config, SourceKind, WatchSettings},
     metrics::Results,
     prometheus::{Finding, Prometheus, Unknown},
+    route::{ObservedRoute, RouteClient},
     source::{ObservedTraffic, Source},
     status::CLUSTERS_WINDOW,
-    virtual_service::{ObservedRoute, VirtualService},
 };
 
 /// How often the callers are read.
@@ -37,16 +37,16 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
     let settings = &config.watch;
     let (query, timeout) = (settings.query.clone(), settings.timeout());
     let prometheus = Arc::new(Prometheus::new(&config.prometheus, query, timeout)?);
-    let virtual_service = VirtualService::new(config, Results::default())?;
-    virtual_service.ready().await;
+    let route_client = RouteClient::new(config, Results::default())?;
+    route_client.ready().await;
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut decider = Decider::new(settings.policy.clone(), settings.query.stale_after, start);
     let mut source = Source::new(settings, Arc::clone(&prometheus))?;
     let ((now, traffic), route, finding, write_check) = tokio::join!(
         observe_traffic(settings, &mut source, &mut decider, start),
-        virtual_service.observe(),
+        route_client.observe(),
         prometheus.check(),
-        virtual_service.check_write(),
+        route_client.check_write(),
     );
     let finding = traffic.callers.as_ref().map_or(finding, ObservedCallers::finding);
     let estimate = decider.requests().estimate(now);
@@ -66,12 +66,14 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
         Err(error) => {
             let _ = writeln!(
                 text,
-                "The watcher cannot read the VirtualService: {error}. So it does nothing."
+                "The watcher cannot read the {}: {error}. So it does nothing.",
+                config.route.route_kind
             );
         }
     }
     std::io::stdout().write_all(text.as_bytes()).context("printing the explanation")?;
-    anyhow::ensure!(route.is_ok(), "the watcher cannot read the VirtualService");
+    let kind = config.route.route_kind;
+    anyhow::ensure!(route.is_ok(), "the watcher cannot read the {kind}");
     // Before the first request the rate is unknown, and nothing is wrong.
     let is_blind = estimate.is_err_and(|kind| !["empty", "too_young"].contains(&kind));
     anyhow::ensure!(!is_blind, "the rate is unknown");
@@ -167,8 +169,8 @@ fn describe_route(config: &Config, route: &ObservedRoute) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "What is in force\n  VirtualService {} in {}: {weights}.",
-        config.virtual_service, config.namespace
+        "What is in force\n  {} {} in {}: {weights}.",
+        config.route.route_kind, config.route.route, config.route.namespace
     );
     if let Some(manager) = manager {
         let _ = writeln!(text, "  {manager} wrote the weights last.");

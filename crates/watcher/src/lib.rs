@@ -1,7 +1,7 @@
 //! The watcher: moves the weights of the mesh with the load.
 //!
 //! Once an interval, the [`control_loop`] observes the traffic through its [`source`] and the route
-//! through the [`virtual_service`], lets a [`policy::Decider`] decide, and writes the weights if
+//! through the [`route`], lets a [`policy::Decider`] decide, and writes the weights if
 //! they change. The [`recorder`] records all of it.
 
 mod api_server;
@@ -18,9 +18,9 @@ mod prometheus;
 mod promql;
 mod proxy;
 mod recorder;
+mod route;
 mod source;
 mod status;
-mod virtual_service;
 mod writer;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -36,8 +36,8 @@ use tokio::{
 };
 
 pub use config::{
-    CallersUrl, Command, Config, DEFAULT_SERIES, PrometheusSettings, QuerySettings, SourceKind,
-    SourceSettings, WatchSettings,
+    CallersUrl, Command, Config, DEFAULT_SERIES, PrometheusSettings, QuerySettings, RouteKind,
+    RouteSettings, SourceKind, SourceSettings, WatchSettings,
 };
 use control_loop::ControlLoop;
 use dependencies::Dependencies;
@@ -45,9 +45,9 @@ pub use explain::explain;
 use metrics::Metrics;
 use prometheus::Prometheus;
 use recorder::Recorder;
+use route::RouteClient;
 use source::Source;
 use status::Status;
-use virtual_service::VirtualService;
 
 /// How long the first tick waits for the credentials of the API server.
 const FIRST_TICK_WITHIN: Duration = Duration::from_secs(1);
@@ -74,13 +74,13 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let query = settings.query.clone();
     let prometheus = Prometheus::new(&config.prometheus, query, settings.timeout())?;
     let prometheus = Arc::new(prometheus);
-    let virtual_service = Arc::new(VirtualService::new(&config, metrics.events.clone())?);
+    let route_client = Arc::new(RouteClient::new(&config, metrics.events.clone())?);
     let control_loop = ControlLoop::new(
         settings,
         Source::new(settings, Arc::clone(&prometheus))?,
-        Arc::clone(&virtual_service),
+        Arc::clone(&route_client),
         recorder(),
-        Dependencies::new(&readiness),
+        Dependencies::new(&readiness, config.route.route_kind),
     );
     let shared_status = status.clone();
     let router = Router::new()
@@ -89,7 +89,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         .merge(probes::router(readiness, Arc::new(registry)));
     tracing::info!(address = %listener.local_addr()?, "watcher is listening");
     // Usually the credentials are there at once, and then the first tick finds them.
-    let credentials = Arc::clone(&virtual_service);
+    let credentials = Arc::clone(&route_client);
     let watch = async move {
         let _ = timeout(FIRST_TICK_WITHIN, credentials.ready()).await;
         control_loop.run(settings.interval).await
@@ -98,7 +98,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         () = chassis::server::serve(listener, router, shutdown) => Ok(()),
         never = Box::pin(watch) => match never {},
         never = check_query(settings, &prometheus, recorder()) => match never {},
-        never = check_write(&virtual_service, recorder()) => match never {},
+        never = check_write(&route_client, recorder()) => match never {},
     }
 }
 
@@ -120,10 +120,10 @@ async fn check_query(
 
 /// Tries a write for ever, as a dry run of the API server: an operator learns before the first burst that
 /// the watcher could not write.
-async fn check_write(virtual_service: &VirtualService, recorder: Recorder) -> Infallible {
-    virtual_service.ready().await;
+async fn check_write(route_client: &RouteClient, recorder: Recorder) -> Infallible {
+    route_client.ready().await;
     loop {
-        let result = virtual_service.check_write().await;
+        let result = route_client.check_write().await;
         recorder.record_write_check(&result);
         sleep(if result.is_ok() { CHECK_EVERY } else { CHECK_SOON }).await;
     }

@@ -155,7 +155,7 @@ impl Metrics {
         results("query_checks", "Checks of SERIES or QUERY, by result", &self.query_checks);
         let write_checks = "Tries of a write as a dry run of the API server, by result";
         results("write_checks", write_checks, &self.write_checks);
-        let observations = "Reads of the VirtualService, by result";
+        let observations = "Reads of the route, by result";
         results("observations", observations, &self.observations);
         results("writes", "Writes of weights, by result", &self.writes);
         results("events", "Kubernetes Events, by result", &self.events);

@@ -10,9 +10,9 @@ use crate::{
     config::SourceKind,
     metrics::{Metrics, count},
     prometheus::{Finding, Unknown},
+    route::{Error, ObservedRoute},
     source::ObservedTraffic,
     status::Status,
-    virtual_service::{Error, ObservedRoute},
 };
 use decision_log::DecisionLog;
 

@@ -87,7 +87,7 @@ impl Status {
             status.desired = None;
             status.is_holding = true;
             "NotRead".clone_into(&mut status.reason);
-            "no decision: the watcher cannot read the VirtualService".clone_into(&mut status.text);
+            "no decision: the watcher cannot read the route".clone_into(&mut status.text);
         }
     }
 

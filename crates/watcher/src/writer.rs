@@ -6,11 +6,11 @@ use policy::{Decision, Ejection};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::virtual_service::{Error, ObservedRoute, VirtualService};
+use crate::route::{Error, ObservedRoute, RouteClient};
 
 /// Writes the weights.
 pub(crate) struct Writer {
-    virtual_service: Arc<VirtualService>,
+    route_client: Arc<RouteClient>,
     /// How long a tick waits for its write.
     patience: Duration,
     pending: Option<Pending>,
@@ -30,8 +30,8 @@ pub(crate) struct Write {
 }
 
 impl Writer {
-    pub(crate) fn new(virtual_service: Arc<VirtualService>, patience: Duration) -> Self {
-        Self { virtual_service, patience, pending: None }
+    pub(crate) fn new(route_client: Arc<RouteClient>, patience: Duration) -> Self {
+        Self { route_client, patience, pending: None }
     }
 
     /// Whether a write has not ended.
@@ -47,8 +47,8 @@ impl Writer {
         ejections: &[Ejection],
     ) {
         let patch = route.patch(decision.weights, ejections);
-        let virtual_service = Arc::clone(&self.virtual_service);
-        let task = tokio::spawn(async move { virtual_service.write(patch).await });
+        let route_client = Arc::clone(&self.route_client);
+        let task = tokio::spawn(async move { route_client.write(patch).await });
         let write = Write { decision, route };
         self.pending = Some(Pending { write, task: AbortOnDropHandle::new(task) });
     }

@@ -1,4 +1,4 @@
-//! The objects that the fake API server holds: one `VirtualService` and its Events.
+//! The objects that the fake API server holds: one route and its Events.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,6 +7,7 @@ use std::{
 
 use contract::Cluster;
 use json_patch::Patch;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Refusal;
@@ -22,6 +23,15 @@ pub(super) struct Stored {
     object: Value,
     /// The Events about it, oldest first: at most [`MAX_EVENTS`].
     pub(super) events: Vec<Value>,
+}
+
+/// The path of an object in the API.
+#[derive(Deserialize)]
+pub(super) struct ObjectPath {
+    group: String,
+    plural: String,
+    namespace: String,
+    name: String,
 }
 
 /// How many Events are kept.
@@ -42,7 +52,26 @@ impl FakeKubernetes {
     /// # Errors
     /// When Istio would not accept that file.
     pub fn from_manifest() -> anyhow::Result<Self> {
-        let mut object: Value = serde_saphyr::from_str(MANIFEST)?;
+        Self::holding(serde_saphyr::from_str(MANIFEST)?)
+    }
+
+    /// Holds an `HTTPRoute` of the same name, which leads to the Services `worker-primary` and
+    /// `worker-burst`.
+    ///
+    /// # Errors
+    /// Never: the object is always the same.
+    pub fn with_http_route() -> anyhow::Result<Self> {
+        let backend =
+            |name: &str, weight: u64| json!({"name": name, "port": 8080, "weight": weight});
+        Self::holding(json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "worker-virtual-service", "namespace": "default"},
+            "spec": {"rules": [{"backendRefs": [backend("worker-primary", 100), backend("worker-burst", 0)]}]},
+        }))
+    }
+
+    fn holding(mut object: Value) -> anyhow::Result<Self> {
         check(&object).map_err(anyhow::Error::msg)?;
         object["metadata"]["resourceVersion"] = json!("1");
         object["metadata"]["generation"] = json!(1);
@@ -68,14 +97,20 @@ impl FakeKubernetes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the object, if it has this name.
-    pub(super) fn get(&self, namespace: &str, name: &str) -> Result<Value, Refusal> {
+    /// Returns the object, if it is of this kind and has this name.
+    pub(super) fn get(&self, wanted: &ObjectPath) -> Result<Value, Refusal> {
+        let ObjectPath { group, plural, namespace, name } = wanted;
         let object = &self.lock().object;
         let metadata = &object["metadata"];
-        if metadata["namespace"] == namespace && metadata["name"] == name {
+        let is_of_group = object["apiVersion"] == format!("{group}/v1").as_str();
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let is_of_kind = format!("{}s", kind.to_lowercase()) == *plural;
+        let has_name =
+            metadata["namespace"] == namespace.as_str() && metadata["name"] == name.as_str();
+        if is_of_group && is_of_kind && has_name {
             Ok(object.clone())
         } else {
-            Err(Refusal::not_found(&format!("virtualservices.networking.istio.io \"{name}\"")))
+            Err(Refusal::not_found(&format!("{plural}.{group} \"{name}\"")))
         }
     }
 
@@ -114,7 +149,7 @@ fn manage(metadata: &mut Value, manager: &str) {
     let entry = json!({
         "manager": manager, "operation": "Update", "apiVersion": "networking.istio.io/v1",
         "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:http": {}}},
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:http": {}, "f:rules": {}}},
     });
     let managers = metadata["managedFields"].as_array().cloned().unwrap_or_default();
     let others = managers.into_iter().filter(|other| other["manager"] != entry["manager"]);
@@ -130,9 +165,16 @@ fn manage(metadata: &mut Value, manager: &str) {
     metadata["managedFields"] = json!(managers[first..]);
 }
 
-/// The weight of the first route to a cluster's subset. An unsaid weight is 0.
+/// The weight of the first rule's destination in a cluster. In a `VirtualService` an unsaid weight is 0, and
+/// in an `HTTPRoute` 1.
 fn weight(object: &Value, cluster: Cluster) -> Option<u64> {
-    let route = object["spec"]["http"][0]["route"].as_array()?;
+    let spec = &object["spec"];
+    if let Some(backends) = spec["rules"][0]["backendRefs"].as_array() {
+        let name = format!("worker-{cluster}");
+        let backend = backends.iter().find(|backend| backend["name"] == name.as_str())?;
+        return backend.get("weight").map_or(Some(1), Value::as_u64);
+    }
+    let route = spec["http"][0]["route"].as_array()?;
     let route = route.iter().find(|route| route["destination"]["subset"] == cluster.name())?;
     route.get("weight").map_or(Some(0), Value::as_u64)
 }
@@ -141,10 +183,10 @@ fn check(object: &Value) -> Result<(), String> {
     let mut total = 0;
     for cluster in Cluster::ALL {
         total += weight(object, cluster).ok_or_else(|| {
-            format!("spec.http[0]: no route with a weight to the subset {cluster}")
+            format!("spec: the first rule has no destination with a weight in {cluster}")
         })?;
     }
-    if total == 0 { Err("spec.http[0]: total destination weight = 0".to_owned()) } else { Ok(()) }
+    if total == 0 { Err("spec: total destination weight = 0".to_owned()) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn the_watcher_has_only_the_permissions_that_it_needs() {
         verbs: list(verbs),
         ..PolicyRule::default()
     };
-    let service = Some(config.virtual_service.as_str());
+    let service = Some(config.route.route.as_str());
     let expected = [
         rule("networking.istio.io", "virtualservices", service, &["get", "patch"]),
         rule("events.k8s.io", "events", None, &["create", "patch"]),

@@ -85,8 +85,8 @@ fn each_subset_selects_the_workers_of_its_cluster() {
 fn the_watchers_queries_count_the_traffic_whose_weights_it_moves() {
     let config = settings::watcher_config();
     let mesh = Documents::read(ISTIO);
-    let service: VirtualService = mesh.get(&config.virtual_service);
-    assert_eq!(service.metadata.namespace.as_deref(), Some(config.namespace.as_str()));
+    let service: VirtualService = mesh.get(&config.route.route);
+    assert_eq!(service.metadata.namespace.as_deref(), Some(config.route.namespace.as_str()));
     let pods = Documents::read(PRIMARY);
     let series = &config.watch.query.series;
     let label = |name: &str| {

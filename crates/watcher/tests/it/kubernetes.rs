@@ -216,8 +216,7 @@ async fn a_silent_server_and_one_without_tls_are_named() {
 async fn an_object_that_does_not_exist_is_named() {
     let (prometheus, kubernetes) = start_both();
     prometheus.set_rate(200.0);
-    let watcher =
-        RunningWatcher::start(prometheus.address, kubernetes.address, &["--virtual-service=other"]);
+    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &["--route=other"]);
     watcher.counts("observations", "not_found").await;
     let (status, reason) = watcher.get("/_healthz").await;
     assert!(
@@ -234,6 +233,30 @@ async fn a_weight_that_istio_leaves_out_is_zero() {
     prometheus.set_rate(200.0);
     let _watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &[]);
     kubernetes.reaches(BURST).await;
+}
+
+#[tokio::test]
+async fn an_http_route_is_moved_between_its_services() {
+    let prometheus = ScriptedPrometheus::start();
+    let kubernetes = KubernetesServer::start_with_http_route();
+    prometheus.follow(&kubernetes.objects);
+    prometheus.set_rate(200.0);
+    let arguments = [
+        "--route-kind=HTTPRoute",
+        "--primary-destination=worker-primary",
+        "--burst-destination=worker-burst",
+    ];
+    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &arguments);
+    kubernetes.reaches(BURST).await;
+    prometheus.set_rate(50.0);
+    kubernetes.reaches(HOME).await;
+    assert_eq!(watcher.count("writes", "ok").await, 2);
+    let wrong = json!([{"op": "remove", "path": "/spec/rules/0/backendRefs/1/weight"},
+        {"op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 99}]);
+    kubernetes.objects.change(wrong, "gitops").unwrap();
+    // Gateway API takes a weight that is not given for 1.
+    kubernetes.reaches(HOME).await;
+    assert!(watcher.get("/metrics").await.1.contains("watcher_drift_total{manager=\"gitops\"} 1"));
 }
 
 #[tokio::test]

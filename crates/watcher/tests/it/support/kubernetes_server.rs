@@ -28,6 +28,11 @@ impl KubernetesServer {
         Self::start_on(0, FakeKubernetes::from_manifest().unwrap())
     }
 
+    /// Starts one whose route is an `HTTPRoute`.
+    pub(crate) fn start_with_http_route() -> Self {
+        Self::start_on(0, FakeKubernetes::with_http_route().unwrap())
+    }
+
     /// Waits until the weights are these.
     pub(crate) async fn reaches(&self, weights: StoredWeights) {
         let what = format!("the weights are {weights:?}");

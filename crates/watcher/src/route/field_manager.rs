@@ -3,18 +3,23 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
 use super::FIELD_MANAGER;
+use crate::config::RouteKind;
 
 /// The longest part of a manager's name that the watcher uses, in characters.
 const MAX_NAME: usize = 64;
 
 /// Returns the field manager that wrote the weights last; `None` if it is a watcher, or unknown.
-/// `spec.http` is one atomic list, so whoever wrote it last owns it.
-pub(super) fn of_weights(metadata: &ObjectMeta) -> Option<String> {
-    let entries = metadata.managed_fields.as_deref().unwrap_or_default();
-    let has_http = |entry: &&ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:spec"]["f:http"].is_null())
+/// The rules are one atomic list, so whoever wrote it last owns it.
+pub(super) fn of_weights(metadata: &ObjectMeta, kind: RouteKind) -> Option<String> {
+    let list = match kind {
+        RouteKind::VirtualService => "f:http",
+        RouteKind::HttpRoute => "f:rules",
     };
-    let last = entries.iter().filter(has_http).max_by_key(|entry| &entry.time);
+    let entries = metadata.managed_fields.as_deref().unwrap_or_default();
+    let has_rules = |entry: &&ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:spec"][list].is_null())
+    };
+    let last = entries.iter().filter(has_rules).max_by_key(|entry| &entry.time);
     let manager = last.and_then(|entry| entry.manager.as_ref()).filter(|name| !name.is_empty())?;
     (manager != FIELD_MANAGER).then(|| manager.chars().take(MAX_NAME).collect())
 }
@@ -28,7 +33,7 @@ mod tests {
     #[track_caller]
     fn check(managed_fields: Value, expected: Option<&str>) {
         let metadata = serde_json::from_value(json!({"managedFields": managed_fields})).unwrap();
-        assert_eq!(of_weights(&metadata).as_deref(), expected);
+        assert_eq!(of_weights(&metadata, RouteKind::VirtualService).as_deref(), expected);
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! Observes and writes the weights of an Istio `VirtualService`, and nothing else of it.
+//! Observes and writes the weights of a route, an Istio `VirtualService` or a Gateway API `HTTPRoute`, and
+//! nothing else of it.
 //!
-//! It finds destinations by their subset, never by their place. A write is a JSON Patch that tests
-//! the version that was read. `spec.http` is one atomic list, so a merge patch or a server-side
-//! apply would own the whole list.
+//! It finds destinations by their name, never by their place. A write is a JSON Patch that tests
+//! the version that was read. The rules of both kinds are one atomic list, so a merge patch or a
+//! server-side apply would own the whole list.
 
 mod error;
 mod events;
 mod field_manager;
+mod http_route;
 mod overrides;
-mod routes;
+mod split;
+mod virtual_service;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,15 +26,20 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use policy::{Ejection, Overrides, Weights};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::{api_server::ApiServer, config::Config, ejections, metrics::Results};
+use crate::{
+    api_server::ApiServer,
+    config::{Config, RouteKind, RouteSettings},
+    ejections,
+    metrics::Results,
+};
 pub(crate) use error::Error;
 use events::EventPublisher;
 pub(crate) use events::WeightsEvent;
 use overrides::EJECTED;
-use routes::{Paths, Spec, Subsets};
+use split::{Paths, Split};
 
 /// How long the API server may take for a write: a validating webhook may be slow.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,13 +47,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Our name in the object's `managedFields`.
 const FIELD_MANAGER: &str = "istiowatcher";
 
-/// A client for one `VirtualService`.
-pub(crate) struct VirtualService {
+/// A client for one route.
+pub(crate) struct RouteClient {
     server: ApiServer,
-    namespace: String,
+    settings: RouteSettings,
     resource: ApiResource,
-    name: String,
-    subsets: Subsets,
     /// How long the API server may take to answer a read.
     timeout: Duration,
     events: EventPublisher,
@@ -66,33 +72,29 @@ pub(crate) struct ObservedRoute {
     paths: Vec<Paths>,
 }
 
-impl VirtualService {
+impl RouteClient {
     /// Finds the API server, without a request to it.
     ///
     /// # Errors
     /// When the settings name none.
     pub(crate) fn new(config: &Config, event_results: Results) -> anyhow::Result<Self> {
         let server = ApiServer::start(config.kubeconfig.as_deref())?;
-        let kind = GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService");
-        let resource = ApiResource::from_gvk(&kind);
-        let (name, timeout) = (config.virtual_service.clone(), config.watch.timeout());
-        let subsets =
-            Subsets { primary: config.primary_subset.clone(), burst: config.burst_subset.clone() };
+        let settings = config.route.clone();
+        let resource = resource(settings.route_kind);
+        let timeout = config.watch.timeout();
         let events = EventPublisher::start(server.clone(), timeout, event_results);
-        let namespace = config.namespace.clone();
-        Ok(Self { server, namespace, resource, name, subsets, timeout, events })
+        Ok(Self { server, settings, resource, timeout, events })
     }
 
     /// Observes the weights in force and the overrides.
     pub(crate) async fn observe(&self) -> Result<ObservedRoute, Error> {
-        let object = self.within(self.timeout, async |api| api.get(&self.name).await).await?;
-        let manager = field_manager::of_weights(&object.metadata);
+        let object =
+            self.within(self.timeout, async |api| api.get(&self.settings.route).await).await?;
+        let manager = field_manager::of_weights(&object.metadata, self.settings.route_kind);
         let (overrides, invalid_overrides) = overrides::parse(&object.metadata);
         let reference = object.object_ref(&self.resource);
         let spec = object.data.get("spec").cloned().unwrap_or_default();
-        let spec: Spec = serde_json::from_value(spec)
-            .map_err(|error| Error::Unusable(format!("spec: {error}")))?;
-        let (weights, paths) = spec.find_split(&self.subsets).map_err(Error::Unusable)?;
+        let Split { weights, paths } = find_split(spec, &self.settings).map_err(Error::Unusable)?;
         let resource_version = object.metadata.resource_version.unwrap_or_default();
         Ok(ObservedRoute {
             weights,
@@ -132,8 +134,9 @@ impl VirtualService {
             dry_run,
             ..Default::default()
         };
-        let patch =
-            async |api: Api<DynamicObject>| api.patch(&self.name, &parameters, &patch).await;
+        let patch = async |api: Api<DynamicObject>| {
+            api.patch(&self.settings.route, &parameters, &patch).await
+        };
         self.within(WRITE_TIMEOUT, patch).await?;
         Ok(())
     }
@@ -150,7 +153,7 @@ impl VirtualService {
         call: impl AsyncFnOnce(Api<DynamicObject>) -> kube::Result<T>,
     ) -> Result<T, Error> {
         let client = self.server.client().map_err(Error::Unreachable)?;
-        let api = Api::namespaced_with(client, &self.namespace, &self.resource);
+        let api = Api::namespaced_with(client, &self.settings.namespace, &self.resource);
         let result = match timeout(limit, call(api)).await {
             Err(_) => Err(Error::Timeout(limit)),
             Ok(result) => result.map_err(Error::from),
@@ -166,6 +169,25 @@ impl VirtualService {
     pub(crate) fn publish_event(&self, observed: &ObservedRoute, event: WeightsEvent) {
         self.events.publish(observed.reference.clone(), event);
     }
+}
+
+/// How the API server names a kind of routes.
+fn resource(kind: RouteKind) -> ApiResource {
+    let (group, plural) = match kind {
+        RouteKind::VirtualService => ("networking.istio.io", "virtualservices"),
+        RouteKind::HttpRoute => ("gateway.networking.k8s.io", "httproutes"),
+    };
+    let kind = GroupVersionKind::gvk(group, "v1", kind.name());
+    ApiResource::from_gvk_with_plural(&kind, plural)
+}
+
+/// Finds the weights in the `spec` of a route.
+fn find_split(spec: Value, settings: &RouteSettings) -> Result<Split, String> {
+    let rules = match settings.route_kind {
+        RouteKind::VirtualService => virtual_service::rules(spec),
+        RouteKind::HttpRoute => http_route::rules(spec),
+    };
+    split::find(&rules.map_err(|error| format!("spec: {error}"))?, settings)
 }
 
 /// A JSON Patch of the weights.
@@ -212,6 +234,7 @@ impl ObservedRoute {
 
 #[cfg(test)]
 mod tests {
+    use chassis::settings::from_arguments;
     use contract::Cluster;
 
     use super::*;
@@ -219,9 +242,8 @@ mod tests {
     fn observed(annotations: Option<&[(&str, &str)]>) -> ObservedRoute {
         let route = |subset: &str, weight: u32| json!({"destination": {"host": "w", "subset": subset}, "weight": weight});
         let http = json!([{"route": [route("burst", 0), route("primary", 100)]}]);
-        let spec: Spec = serde_json::from_value(json!({ "http": http })).unwrap();
-        let subsets = Subsets { primary: "primary".to_owned(), burst: "burst".to_owned() };
-        let (weights, paths) = spec.find_split(&subsets).unwrap();
+        let settings = from_arguments::<Config>(&[]).unwrap().route;
+        let Split { weights, paths } = find_split(json!({ "http": http }), &settings).unwrap();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         ObservedRoute {
             weights,

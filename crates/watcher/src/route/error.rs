@@ -65,15 +65,15 @@ fn hint(code: u16, message: &str) -> &'static str {
         _ if message.contains("admission") => "; a policy of this cluster refuses it",
         // As the API server words what RBAC refuses.
         403 if message.contains("cannot ") => {
-            "; the watcher's Role must allow get and patch of this VirtualService"
+            "; the watcher's Role must allow get and patch of this route"
         }
         // As it words a kind or a version that it does not serve.
         404 if message.contains("the server could not find the requested resource")
             || message.contains("page not found") =>
         {
-            "; it does not serve networking.istio.io/v1, which Istio brings since 1.22"
+            "; it does not serve this kind: Istio brings networking.istio.io/v1 since 1.22, and Gateway API's CRDs gateway.networking.k8s.io/v1"
         }
-        404 => "; apply it, or correct NAMESPACE and VIRTUAL_SERVICE",
+        404 => "; apply it, or correct NAMESPACE, ROUTE_KIND and ROUTE",
         409 | 422 => "; the watcher reads it and decides again",
         _ => "",
     }
