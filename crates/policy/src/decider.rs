@@ -264,8 +264,11 @@ impl Decider {
         // Before the first request there is no rate, which is no outage while traffic is at home.
         let is_idle =
             self.requests.has_never_seen_requests(kind) && in_force.is_all_to(Cluster::Primary);
+        if is_idle {
+            return Proposal::keep(in_force, Reason::NoRequestsYet { kind });
+        }
         let to = match fallback {
-            _ if is_idle || since < fallback_after => None,
+            _ if since < fallback_after => None,
             Fallback::Hold => None,
             Fallback::Home => Some(Cluster::Primary),
             Fallback::Burst => Some(Cluster::Burst),

@@ -110,6 +110,11 @@ pub enum Reason {
         /// The weight of burst, in percent.
         burst: u32,
     },
+    /// Nobody has sent a request yet, and all traffic is at home.
+    NoRequestsYet {
+        /// The kind of gap, as metrics name it.
+        kind: &'static str,
+    },
     /// The rate is unknown. An unknown rate is not zero.
     Unknown {
         /// The kind of gap, as metrics name it.
@@ -213,6 +218,7 @@ impl Reason {
             Self::Spare { .. } => "SpareCapacity",
             Self::SpareStabilizing { .. } => "SpareCapacityStabilizing",
             Self::Probe { .. } => "Probe",
+            Self::NoRequestsYet { .. } => "NoRequestsYet",
             Self::Unknown { .. } => "RateUnknown",
             Self::Fallback { .. } => "Fallback",
             Self::ClusterUnhealthy { .. } => "ClusterUnhealthy",
@@ -234,7 +240,9 @@ impl Reason {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Unknown { kind, .. } | Self::Fallback { kind, .. } => kind,
+            Self::NoRequestsYet { kind }
+            | Self::Unknown { kind, .. }
+            | Self::Fallback { kind, .. } => kind,
             Self::Forced { to } => to.name(),
             Self::ClusterUnhealthy { cluster, .. }
             | Self::ClusterEjected { cluster, .. }

@@ -53,6 +53,11 @@ impl Clusters {
         Duration::from_secs_f64(self.backlog / self.capacity)
     }
 
+    /// How many requests are being answered.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.pending.iter().map(|(_, _, count)| count).sum()
+    }
+
     /// Lets time pass, in which primary works.
     pub(crate) fn work(&mut self, step: Duration) {
         self.backlog = (self.backlog - self.capacity * step.as_secs_f64()).max(0.0);

@@ -40,6 +40,14 @@ pub enum Load {
     Random(RateAt),
     /// As many in each second as a trace has.
     Counts(Arc<Vec<u32>>),
+    /// From so many callers, each of which waits for its answer, and then for this time, before it sends
+    /// again.
+    Closed {
+        /// The number of callers.
+        callers: f64,
+        /// The time between an answer and the next request.
+        pause: Duration,
+    },
 }
 
 impl Load {
@@ -73,8 +81,8 @@ impl Arrivals {
         Self { load, random: fastrand::Rng::with_seed(seed), due: 0.0 }
     }
 
-    /// The number of requests that arrive in a step.
-    pub(crate) fn draw(&mut self, now: Duration, step: Duration) -> u64 {
+    /// The number of requests that arrive in a step. So many are being answered.
+    pub(crate) fn draw(&mut self, now: Duration, step: Duration, in_flight: u64) -> u64 {
         let expected = match &self.load {
             Load::Even(rate) => rate(now) * step.as_secs_f64(),
             Load::Random(rate) => {
@@ -84,6 +92,10 @@ impl Arrivals {
             Load::Counts(counts) => {
                 let count = counts.get(now.as_secs() as usize).copied().unwrap_or(0);
                 f64::from(count) * step.as_secs_f64()
+            }
+            Load::Closed { callers, pause } => {
+                let pausing = (callers - in_flight as f64).max(0.0);
+                pausing * (step.as_secs_f64() / pause.as_secs_f64()).min(1.0)
             }
         };
         self.due += expected + 1e-9;

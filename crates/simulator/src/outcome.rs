@@ -22,7 +22,9 @@ pub struct Outcome {
     pub burst: f64,
     /// The number of requests that failed.
     pub failed: u64,
-    /// All writes of the weights.
+    /// The weights at the end.
+    pub end: Weights,
+    /// All writes of the weights by the rule.
     pub writes: Vec<(Duration, Weights)>,
     /// The number of writes that the API server refused.
     pub refused_writes: u64,
@@ -34,6 +36,7 @@ impl Outcome {
     pub(crate) fn new(start: Weights) -> Self {
         Self {
             start,
+            end: start,
             late: Duration::ZERO,
             longest_wait: Duration::ZERO,
             burst: 0.0,

@@ -28,14 +28,16 @@ pub fn play(scenario: &Scenario, rule: Rule) -> Outcome {
     let (mut next_scrape, mut next_tick) = (scenario.phase, TICK / 2);
     let mut restarts = scenario.restarts.iter();
     let mut next_restart = restarts.next();
+    let mut foreign_writes = scenario.foreign_writes.iter();
+    let mut next_foreign_write = foreign_writes.next();
+    let mut changed_by = None;
     let mut now = Duration::ZERO;
     while now < scenario.length {
-        if let Some((at, weights)) = pending.filter(|(at, _)| *at <= now) {
-            debug_assert!(at <= now);
+        if let Some((_, weights)) = pending.filter(|(at, _)| *at <= now) {
             effective = weights;
             pending = None;
         }
-        let requests = arrivals.draw(now, scenario.step);
+        let requests = arrivals.draw(now, scenario.step, clusters.in_flight());
         clusters.send(now, requests, effective, |cluster| (scenario.health)(now, cluster));
         clusters.work(scenario.step);
         outcome.observe_wait(clusters.wait(), LATE, scenario.step);
@@ -50,10 +52,16 @@ pub fn play(scenario: &Scenario, rule: Rule) -> Outcome {
             running.restart(now);
             next_restart = restarts.next();
         }
+        if let Some((_, weights)) = next_foreign_write.filter(|(at, _)| *at <= now) {
+            in_force = *weights;
+            pending = Some((now + scenario.propagation, in_force));
+            changed_by = Some("somebody".to_owned());
+            next_foreign_write = foreign_writes.next();
+        }
         if next_tick <= now {
             next_tick += TICK;
             let overrides = (scenario.overrides)(now);
-            let route = Route { weights: in_force, overrides, changed_by: None };
+            let route = Route { weights: in_force, overrides, changed_by: changed_by.take() };
             let (weights, reason) = running.decide(now, &mut prometheus, &route);
             outcome.observe_reason(now, reason);
             if weights != in_force {
@@ -74,5 +82,6 @@ pub fn play(scenario: &Scenario, rule: Rule) -> Outcome {
             }
         }
     }
+    outcome.end = in_force;
     outcome.finish(&clusters)
 }

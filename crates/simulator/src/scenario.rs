@@ -38,6 +38,8 @@ pub struct Scenario {
     pub write: Arc<dyn Fn(Duration) -> WriteAnswer + Send + Sync>,
     /// The overrides at a time.
     pub overrides: Arc<dyn Fn(Duration) -> Overrides + Send + Sync>,
+    /// When another writer sets which weights.
+    pub foreign_writes: Vec<(Duration, Weights)>,
     /// When the watcher is restarted.
     pub restarts: Vec<Duration>,
 }
@@ -70,6 +72,7 @@ impl Scenario {
             is_obeyed: true,
             write: Arc::new(|_| WriteAnswer::Written),
             overrides: Arc::new(|_| Overrides::default()),
+            foreign_writes: Vec::new(),
             restarts: Vec::new(),
         }
     }

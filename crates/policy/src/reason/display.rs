@@ -41,7 +41,9 @@ impl fmt::Display for Reason {
             | Self::Spare { .. }
             | Self::SpareStabilizing { .. }
             | Self::Probe { .. } => self.fmt_spill(f),
-            Self::Unknown { .. } | Self::Fallback { .. } => self.fmt_unknown_rate(f),
+            Self::NoRequestsYet { .. } | Self::Unknown { .. } | Self::Fallback { .. } => {
+                self.fmt_unknown_rate(f)
+            }
             Self::ClusterUnhealthy { .. }
             | Self::ClusterEjected { .. }
             | Self::ClusterOnTrial { .. }
@@ -118,6 +120,9 @@ impl Reason {
 
     fn fmt_unknown_rate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoRequestsYet { kind } => {
+                write!(f, "all traffic is at home, and there are no requests yet ({kind})")
+            }
             Self::Unknown { kind, since } => write!(
                 f,
                 "holding: the rate has been unknown for {} ({kind})",

@@ -34,7 +34,13 @@ impl Reason {
     /// Whether the weights are right and nothing is held.
     #[must_use]
     pub const fn is_calm(&self) -> bool {
-        matches!(self, Self::NoChange { .. } | Self::Between { .. } | Self::Probe { .. })
+        matches!(
+            self,
+            Self::NoChange { .. }
+                | Self::Between { .. }
+                | Self::Probe { .. }
+                | Self::NoRequestsYet { .. }
+        )
     }
 
     /// Whether an operator should look at it: the log warns.

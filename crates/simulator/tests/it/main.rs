@@ -7,7 +7,7 @@ mod histories;
 use std::{sync::Arc, time::Duration};
 
 use contract::Cluster;
-use policy::{Settings, Weights};
+use policy::{PolicyKind, Settings, Weights};
 use simulator::{Fault, Health, Load, Outcome, Rule, Scenario, play, settings};
 
 const HOME: Weights = Weights::all_to(Cluster::Primary);

@@ -99,7 +99,8 @@ fn after_a_long_outage_traffic_goes_where_fallback_says() {
 fn before_the_first_request_nothing_is_out() {
     let mut played = Played::new(&["--fallback=burst", "--fallback-after=10s"], HOME);
     let decision = played.seconds(3600, 0.0);
-    assert_eq!((decision.reason.name(), played.in_force), ("RateUnknown", HOME));
+    assert_eq!((decision.reason.name(), played.in_force), ("NoRequestsYet", HOME));
+    assert!(!decision.reason.is_hold() && !decision.reason.is_warning());
     let mut played = Played::new(&["--fallback=home", "--fallback-after=10s"], BURST);
     played.seconds(12, 0.0);
     assert_eq!(played.in_force, HOME, "in burst it is an outage");
