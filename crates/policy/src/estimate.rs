@@ -8,10 +8,14 @@ use crate::{
 };
 
 /// The shortest window of an estimate.
-const MIN_WINDOW: Duration = Duration::from_secs(15);
+const MIN_WINDOW: Duration = Duration::from_secs(5);
 
-/// The number of independent requests that a window should hold: their count deviates by 7 percent.
-const WANTED_REQUESTS: f64 = 200.0;
+/// The fewest intervals of a window.
+const MIN_INTERVALS: usize = 3;
+
+/// The number of independent requests that a window should hold: their count deviates by 10 percent. More
+/// make spill later, and fewer make it send more to burst than it must (`scripts/bench watcher`).
+const WANTED_REQUESTS: f64 = 100.0;
 
 /// The divergence from which on the newest intervals count as a new rate. A wrong guess costs a write,
 /// so this is less than a proof: one in a thousand.
@@ -39,7 +43,8 @@ pub(crate) fn estimate(timeline: &Timeline) -> Option<Estimate> {
     for interval in timeline.newest_first() {
         suffix.add(interval);
         suffixes.push(suffix);
-        let is_long = MIN_WINDOW.as_secs_f64() <= suffix.seconds + 1e-9 && 3 <= suffix.intervals;
+        let is_long =
+            MIN_WINDOW.as_secs_f64() <= suffix.seconds + 1e-9 && MIN_INTERVALS <= suffix.intervals;
         if is_long && WANTED_REQUESTS * dispersion <= suffix.count {
             break;
         }

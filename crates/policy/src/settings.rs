@@ -69,7 +69,7 @@ pub struct SpillSettings {
     pub capacity: f64,
 
     /// Spill: the part of `CAPACITY` that the policy uses, 0.5 to 1
-    #[arg(long, env = "SPILL_HEADROOM", default_value_t = 0.85, value_parser = number(0.5..=1.0))]
+    #[arg(long, env = "SPILL_HEADROOM", default_value_t = 0.87, value_parser = number(0.5..=1.0))]
     pub spill_headroom: f64,
 
     /// Spill: the largest weight of burst, in percent, 1 to 100
@@ -81,9 +81,9 @@ pub struct SpillSettings {
     pub spill_probe: u32,
 
     /// Spill: the stabilization window. The weight of burst falls only to the largest weight that was needed
-    /// within this time, 1s to 10m
-    #[arg(long, env = "SPILL_STABILIZATION_WINDOW", default_value = "2m", value_parser = duration_between("1s", "10m"))]
-    pub spill_stabilization_window: Duration,
+    /// within this time, 1s to 10m. Default: 18 times the distance of the samples, 30s to 5m
+    #[arg(long, env = "SPILL_STABILIZATION_WINDOW", value_parser = duration_between("1s", "10m"))]
+    pub spill_stabilization_window: Option<Duration>,
 
     /// Spill: the tolerance. The weight of burst falls only if it is too large by this many percent of all
     /// traffic or more, 1 to 50
@@ -99,7 +99,7 @@ pub struct SpillSettings {
     pub spill_step_every: Duration,
 
     /// Spill: how often an hour traffic may come home and return to burst at once, 1 to 60. Each time at or
-    /// above this number makes `SPILL_STABILIZATION_WINDOW` twice as long, up to 10m
+    /// above this number makes `SPILL_STABILIZATION_WINDOW` twice as long, up to eight times and 10m
     #[arg(long, env = "SPILL_FLAP_BUDGET", default_value_t = 1, value_parser = whole_number(1..=60))]
     pub spill_flap_budget: u32,
 }

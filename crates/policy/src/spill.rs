@@ -26,8 +26,18 @@ const MAX_FLAPS: usize = 64;
 /// Each flap at or above the budget makes the stabilization window this many times as long.
 const FLAP_FACTOR: u32 = 2;
 
+/// The longest that flaps make the stabilization window, as a multiple of it.
+const MAX_FLAP_FACTOR: u32 = 8;
+
 /// The longest stabilization window, which the timeline must remember.
 const MAX_STABILIZATION_WINDOW: Duration = Duration::from_secs(600);
+
+/// The stabilization window without a setting: so many times the distance of the samples. In the simulator
+/// (`scripts/bench watcher`) a shorter one makes more reversals, and a longer one sends more to burst.
+const STABILIZATION_SAMPLES: u32 = 18;
+
+/// The limits of the stabilization window without a setting.
+const STABILIZATION_LIMITS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(300)];
 
 /// The policy, and what it needs of the past.
 #[derive(Debug)]
@@ -35,6 +45,8 @@ pub(crate) struct Spill {
     settings: SpillSettings,
     /// The time between two rises, so long that rises alone never use up the limit on writes.
     raise_every: Duration,
+    /// The stabilization window before any flap.
+    window: Duration,
     /// When the weight of burst last rose.
     raised_at: Option<Duration>,
     /// The largest needs of the stabilization window, falling: at most one of each percentage.
@@ -62,6 +74,7 @@ struct Need {
 impl Spill {
     pub(crate) fn new(settings: SpillSettings, writes_per_minute: u32) -> Self {
         Self {
+            window: settings.spill_stabilization_window.unwrap_or(STABILIZATION_LIMITS[1]),
             settings,
             raise_every: Duration::from_secs(60) / writes_per_minute.max(1),
             raised_at: None,
@@ -89,6 +102,10 @@ impl Spill {
         in_force: Weights,
     ) -> Proposal {
         let known_since = timeline.known_since().unwrap_or(now);
+        let [shortest, longest] = STABILIZATION_LIMITS;
+        let by_samples = timeline.scrape_interval() * STABILIZATION_SAMPLES;
+        let window = self.settings.spill_stabilization_window;
+        self.window = window.unwrap_or(by_samples.clamp(shortest, longest));
         let share = in_force.burst_share();
         self.observe_share(now, share);
         let SpillSettings { capacity, spill_probe, spill_max, .. } = self.settings;
@@ -143,7 +160,7 @@ impl Spill {
             self.lowered_at = is_own.then_some(now);
         } else if before < share {
             self.raised_at = Some(now);
-            let is_recent = |at: Duration| now <= at + self.settings.spill_stabilization_window * 2;
+            let is_recent = |at: Duration| now <= at + self.window * 2;
             if self.lowered_at.take().is_some_and(is_recent) {
                 self.flaps.push_back(now);
             }
@@ -217,8 +234,8 @@ impl Spill {
         let flaps = u32::try_from(self.flaps.len()).unwrap_or(u32::MAX);
         let beyond = (flaps + 1).saturating_sub(self.settings.spill_flap_budget);
         let longer = FLAP_FACTOR.saturating_pow(if flaps == 0 { 0 } else { beyond });
-        let window = self.settings.spill_stabilization_window;
-        window.saturating_mul(longer).min(MAX_STABILIZATION_WINDOW)
+        let longest = MAX_STABILIZATION_WINDOW.max(self.window);
+        self.window.saturating_mul(longer.min(MAX_FLAP_FACTOR)).min(longest)
     }
 
     /// The weight of burst that a rate needs, in percent.

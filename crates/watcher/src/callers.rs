@@ -19,12 +19,8 @@ use policy::{CallerStates, CounterSeries, RequestClass};
 use reqwest::Client;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
-use crate::{
-    config::{CallersUrl, QuerySettings, SourceSettings},
-    labels::{class, cluster_name, hash},
-    promql::Selector,
-};
-use exposition::Sample;
+use crate::config::{CallersUrl, QuerySettings, SourceSettings};
+use exposition::{Reader, Sample};
 use lookup::Lookup;
 pub(crate) use observed::{ObservedCallers, Silent};
 pub(crate) use scrape::ScrapeError;
@@ -57,8 +53,7 @@ pub(crate) struct Callers {
     client: Client,
     url: CallersUrl,
     name: Arc<str>,
-    selector: Arc<Selector>,
-    settings: QuerySettings,
+    reader: Arc<Reader>,
     lookup: Lookup,
     callers: BTreeMap<SocketAddr, Caller>,
     /// Why the name lists no callers; `None` if it does.
@@ -109,8 +104,7 @@ impl Callers {
             client,
             url: source.callers_url.clone(),
             name: source.callers_url.authority().into(),
-            selector: Arc::new(selector),
-            settings,
+            reader: Arc::new(Reader::new(selector, settings)),
             lookup,
             callers: BTreeMap::new(),
             name_problem: None,
@@ -128,11 +122,11 @@ impl Callers {
         let permits = Arc::new(Semaphore::new(MAX_READS));
         for address in self.callers.keys().copied() {
             let (client, url) = (self.client.clone(), self.url.of(address));
-            let (name, selector) = (Arc::clone(&self.name), Arc::clone(&self.selector));
+            let (name, reader) = (Arc::clone(&self.name), Arc::clone(&self.reader));
             let permits = Arc::clone(&permits);
             reads.spawn(async move {
                 let _permit = permits.acquire_owned().await;
-                (address, scrape(client, url, name, selector).await)
+                (address, scrape(client, url, name, reader).await)
             });
         }
         let name_problem = self.present_name_problem(now);
@@ -167,7 +161,7 @@ impl Callers {
                 caller.failures = 0;
                 observed.answering += 1;
                 let at = now + at.saturating_duration_since(start);
-                self.add_counters(observed, address, at, &samples);
+                Self::add_counters(observed, address, at, &samples);
                 return;
             }
             Err(error) => error,
@@ -216,7 +210,6 @@ impl Callers {
     }
 
     fn add_counters(
-        &self,
         observed: &mut ObservedCallers,
         address: SocketAddr,
         at: Duration,
@@ -224,15 +217,9 @@ impl Callers {
     ) {
         let nothing = RequestClass { cluster: None, is_failure: false };
         let mut counts = BTreeMap::from([(PRESENCE, (nothing, 0.0))]);
-        for Sample { labels, count } in samples {
-            let class = class(labels, &self.settings);
-            if class.cluster.is_none()
-                && let Some(name) = cluster_name(labels, &self.settings)
-                && !["", "unknown"].contains(&name)
-            {
-                observed.unknown_clusters.insert(name.to_owned());
-            }
-            counts.entry(hash(labels.iter())).or_insert((class, 0.0)).1 += count;
+        for Sample { series, count } in samples {
+            observed.unknown_clusters.extend(series.unknown_cluster.clone());
+            counts.entry(series.hash).or_insert((series.class, 0.0)).1 += count;
         }
         let caller = id(address);
         observed.counters.extend(counts.into_iter().map(|(series, (class, count))| {

@@ -176,7 +176,7 @@ fn describe_route(config: &Config, route: &ObservedRoute) -> String {
         let _ = writeln!(text, "  {manager} wrote the weights last.");
     }
     if overrides.pause {
-        text += "  Annotation istiowatcher/pause: the watcher writes nothing.\n";
+        text += "  Annotation istiowatcher/pause or pause-until: the watcher writes nothing.\n";
     }
     if overrides.hold_home {
         text += "  Annotation istiowatcher/hold-home: traffic does not come home.\n";
@@ -223,7 +223,10 @@ fn describe_conditions(settings: &WatchSettings, route: &Route) -> String {
             spill.capacity,
             (1.0 - route.weights.burst_share()) * 100.0,
             spill.spill_tolerance,
-            HumanDuration(spill.spill_stabilization_window)
+            spill.spill_stabilization_window.map_or_else(
+                || "18 times the distance of the samples".to_owned(),
+                |window| HumanDuration(window).to_string()
+            )
         ),
     };
     let _ = writeln!(

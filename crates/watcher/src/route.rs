@@ -13,7 +13,10 @@ mod overrides;
 mod split;
 mod virtual_service;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use json_patch::{
     AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation,
@@ -91,7 +94,7 @@ impl RouteClient {
         let object =
             self.within(self.timeout, async |api| api.get(&self.settings.route).await).await?;
         let manager = field_manager::of_weights(&object.metadata, self.settings.route_kind);
-        let (overrides, invalid_overrides) = overrides::parse(&object.metadata);
+        let (overrides, invalid_overrides) = overrides::parse(&object.metadata, SystemTime::now());
         let reference = object.object_ref(&self.resource);
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let Split { weights, paths } = find_split(spec, &self.settings).map_err(Error::Unusable)?;

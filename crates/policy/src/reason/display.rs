@@ -180,7 +180,9 @@ impl Reason {
 
     fn fmt_writing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Paused => f.write_str("holding: the annotation istiowatcher/pause says so"),
+            Self::Paused => {
+                f.write_str("holding: the annotation istiowatcher/pause or pause-until says so")
+            }
             Self::Forced { to } => {
                 write!(f, "all traffic to {to}: the annotation istiowatcher/force says so")
             }

@@ -5,7 +5,7 @@ use super::*;
 use simulator::WriteAnswer;
 
 /// The number of histories.
-const HISTORIES: u64 = 80;
+const HISTORIES: u64 = 48;
 
 /// When the last fault ends.
 const CALM_FROM: u64 = 900;

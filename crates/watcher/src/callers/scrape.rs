@@ -5,8 +5,7 @@ use std::sync::Arc;
 use reqwest::{Client, Response, StatusCode, Url, header::HOST};
 use tokio::time::Instant;
 
-use super::exposition::{NotRead, Sample, samples};
-use crate::promql::Selector;
+use super::exposition::{NotRead, Reader, Sample};
 
 /// The largest text that the watcher reads, in bytes. A proxy of Istio sends a few hundred for each series.
 const MAX_TEXT: usize = 1024 * 1024;
@@ -42,13 +41,13 @@ impl ScrapeError {
     }
 }
 
-/// Reads the series that a selector matches, and when the caller sent them. `name` is the host that the
+/// Reads the series that count, and when the caller sent them. `name` is the host that the
 /// caller is asked as.
 pub(super) async fn scrape(
     client: Client,
     url: Url,
     name: Arc<str>,
-    selector: Arc<Selector>,
+    reader: Arc<Reader>,
 ) -> Result<(Instant, Vec<Sample>), ScrapeError> {
     let response = client.get(url).header(HOST, &*name).send().await.map_err(failed)?;
     let at = Instant::now();
@@ -57,7 +56,7 @@ pub(super) async fn scrape(
     }
     let body = read(response).await?;
     let text = str::from_utf8(&body).map_err(|_| NotRead::NotMetrics)?;
-    Ok((at, samples(text, &selector)?))
+    Ok((at, reader.read(text)?))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, ScrapeError> {

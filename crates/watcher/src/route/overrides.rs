@@ -1,11 +1,17 @@
 //! Parses the overrides, which operators set as annotations of the object.
 
+use std::time::SystemTime;
+
 use contract::Cluster;
+use humantime::parse_rfc3339;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use policy::Overrides;
 
 /// `"true"`: the watcher writes nothing.
 const PAUSE: &str = "istiowatcher/pause";
+
+/// A time, such as `2026-11-29T18:00:00Z`: the watcher writes nothing before it.
+const PAUSE_UNTIL: &str = "istiowatcher/pause-until";
 
 /// `primary` or `burst`: all traffic goes to this cluster.
 const FORCE: &str = "istiowatcher/force";
@@ -22,9 +28,9 @@ const MAX_VALUE: usize = 40;
 /// The prefix of all our annotations.
 const PREFIX: &str = "istiowatcher/";
 
-/// Returns the overrides, and what is wrong with them. An invalid override holds what it concerns, because
-/// an operator meant something by it.
-pub(super) fn parse(metadata: &ObjectMeta) -> (Overrides, Option<String>) {
+/// Returns the overrides at a time, and what is wrong with them. An invalid override holds what it concerns,
+/// because an operator meant something by it.
+pub(super) fn parse(metadata: &ObjectMeta, now: SystemTime) -> (Overrides, Option<String>) {
     let mut invalid = None;
     let value = |name: &str| {
         let all = metadata.annotations.as_ref()?;
@@ -45,6 +51,15 @@ pub(super) fn parse(metadata: &ObjectMeta) -> (Overrides, Option<String>) {
         }
     };
     let (mut pause, hold_home) = (flag(PAUSE), flag(HOLD_HOME));
+    if let Some(until) = value(PAUSE_UNTIL) {
+        pause |= parse_rfc3339(until).map_or_else(
+            |_| {
+                refuse(PAUSE_UNTIL, until, "a time in UTC, such as 2026-11-29T18:00:00Z");
+                true
+            },
+            |until| now < until,
+        );
+    }
     let force = value(FORCE).and_then(|value| {
         let cluster = Cluster::ALL.into_iter().find(|cluster| cluster.name() == value);
         if cluster.is_none() {
@@ -55,12 +70,13 @@ pub(super) fn parse(metadata: &ObjectMeta) -> (Overrides, Option<String>) {
     });
     let names = metadata.annotations.iter().flat_map(|all| all.keys());
     let is_unknown = |name: &&String| {
-        name.starts_with(PREFIX) && ![PAUSE, FORCE, HOLD_HOME, EJECTED].contains(&name.as_str())
+        name.starts_with(PREFIX)
+            && ![PAUSE, PAUSE_UNTIL, FORCE, HOLD_HOME, EJECTED].contains(&name.as_str())
     };
     if let Some(name) = names.into_iter().find(is_unknown) {
         let name: String = name.chars().take(MAX_VALUE).collect();
         invalid.get_or_insert_with(|| {
-            format!("annotation {name} is not known; accepted: {PAUSE}, {FORCE}, {HOLD_HOME}")
+            format!("annotation {name} is not known; accepted: {PAUSE}, {PAUSE_UNTIL}, {FORCE}, {HOLD_HOME}")
         });
     }
     (Overrides { pause, force, hold_home }, invalid)
@@ -70,11 +86,16 @@ pub(super) fn parse(metadata: &ObjectMeta) -> (Overrides, Option<String>) {
 mod tests {
     use super::*;
 
+    fn now() -> SystemTime {
+        parse_rfc3339("2026-11-29T12:00:00Z").unwrap()
+    }
+
     #[track_caller]
     fn check(annotations: &[(&str, &str)], expected: Overrides, expected_invalid: Option<&str>) {
         let pairs = annotations.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let annotations = Some(pairs.collect());
-        let (overrides, invalid) = parse(&ObjectMeta { annotations, ..ObjectMeta::default() });
+        let (overrides, invalid) =
+            parse(&ObjectMeta { annotations, ..ObjectMeta::default() }, now());
         assert_eq!(overrides, expected);
         match (invalid, expected_invalid) {
             (None, None) => {}
@@ -91,6 +112,9 @@ mod tests {
         check(&[("istiowatcher/pause", "true")], Overrides { pause: true, ..none }, None);
         check(&[("istiowatcher/pause", "false")], none, None);
         check(&[("istiowatcher/hold-home", "true")], Overrides { hold_home: true, ..none }, None);
+        let until = |time| [("istiowatcher/pause-until", time)];
+        check(&until("2026-11-29T12:00:01Z"), Overrides { pause: true, ..none }, None);
+        check(&until("2026-11-29T12:00:00Z"), none, None);
         let force = Some(Cluster::Burst);
         check(&[("istiowatcher/force", "burst")], Overrides { force, ..none }, None);
     }
@@ -102,6 +126,10 @@ mod tests {
         check(&invalid, pause, Some("istiowatcher/force: \"both\" is not accepted"));
         let invalid = [("istiowatcher/pause", "yes")];
         check(&invalid, pause, Some("accepted: true, or false"));
+        for time in ["18:00", "2026-11-29T18:00:00+01:00", "tomorrow"] {
+            let invalid = [("istiowatcher/pause-until", time)];
+            check(&invalid, pause, Some("accepted: a time in UTC, such as 2026-"));
+        }
         let invalid = [("istiowatcher/force", "home")];
         check(&invalid, pause, Some("accepted: primary, or burst"));
         let invalid = [("istiowatcher/hold-home", "1")];
