@@ -3,6 +3,7 @@
 //! It usually starts with the `VirtualService` of `istio/`. It checks each write as Istio's webhook does, and refuses
 //! the same writes.
 
+mod leases;
 mod stored;
 
 use axum::{
@@ -59,6 +60,8 @@ impl FakeKubernetes {
             .route(object, get(read).patch(patch))
             .route(EVENTS, get(list_events).post(create_event))
             .route(&format!("{EVENTS}/{{name}}"), axum::routing::patch(update_event))
+            .route(leases::LEASES, axum::routing::post(leases::create))
+            .route(&format!("{}/{{name}}", leases::LEASES), get(leases::read).put(leases::replace))
             .layer(DefaultBodyLimit::max(MAX_PATCH))
             .with_state(self)
     }

@@ -76,6 +76,7 @@ fn watcher_config(
             format!("http://{}", addresses.prometheus).parse()?,
         ),
         kubeconfig: Some(kubeconfig),
+        lease: None,
         route: watcher::RouteSettings::of_manifests(),
         watch,
         logs: config.logs.clone(),

@@ -132,6 +132,11 @@ impl Decider {
         self.limit_writes(now, proposal, route)
     }
 
+    /// Observes the route while another watcher decides.
+    pub fn follow(&mut self, now: Duration, in_force: Weights) {
+        self.observe_route(now, in_force);
+    }
+
     /// Records an attempt to write the weights at `now`, whether or not it succeeds.
     pub fn record_write(&mut self, now: Duration) {
         self.write_limit.record_write(now);

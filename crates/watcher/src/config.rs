@@ -12,6 +12,7 @@ use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Args, Parser};
 use value_parsers::{duration_between, port};
 
+use parse::object_name;
 pub use prometheus::PrometheusSettings;
 pub use query::{DEFAULT_SERIES, QuerySettings};
 pub use route::{RouteKind, RouteSettings};
@@ -46,6 +47,11 @@ pub struct Config {
     /// The route whose weights it moves.
     #[command(flatten)]
     pub route: RouteSettings,
+
+    /// The Lease by which one of several watchers of this route is elected to decide and write, in the same
+    /// namespace. Without it this watcher always does
+    #[arg(long, env = "LEASE", value_parser = object_name)]
+    pub lease: Option<String>,
 
     /// How it observes and decides.
     #[command(flatten)]

@@ -16,6 +16,7 @@ use crate::{
     change_detector::{Change, ChangeDetector},
     config::WatchSettings,
     dependencies::Dependencies,
+    lease::Leadership,
     recorder::{Outcome, Recorder},
     route::{Error, ObservedRoute, RouteClient, WeightsEvent},
     source::Source,
@@ -37,6 +38,7 @@ pub(crate) struct ControlLoop {
     dependencies: Dependencies,
     changes: ChangeDetector,
     writer: Writer,
+    leadership: Leadership,
     /// The time since 1970 at the start, which the monotonic clock continues.
     start: Duration,
 }
@@ -46,6 +48,7 @@ impl ControlLoop {
         settings: &WatchSettings,
         source: Source,
         route_client: Arc<RouteClient>,
+        leadership: Leadership,
         recorder: Recorder,
         dependencies: Dependencies,
     ) -> Self {
@@ -61,6 +64,7 @@ impl ControlLoop {
             recorder,
             dependencies,
             changes: ChangeDetector::default(),
+            leadership,
             start,
         }
     }
@@ -93,13 +97,38 @@ impl ControlLoop {
         self.recorder.record_traffic(now, &traffic, requests);
         self.dependencies.record_route(&route);
         self.recorder.record_route(&route);
+        self.dependencies.record_election(self.leadership.problem());
         let Ok(route) = route else { return };
+        if !self.leads(now, &route).await {
+            return;
+        }
         self.restore(now, &route);
         let changed_by = self.detect_change(&route);
         let ObservedRoute { weights, overrides, .. } = route;
         let decision = self.decider.decide(now, &Route { weights, overrides, changed_by });
         let outcome = self.apply(now, route, &decision).await;
         self.recorder.record_decision(&decision, weights, &outcome, since_last_tick);
+    }
+
+    /// Whether this watcher decides. While another one does, this one only follows what happens.
+    async fn leads(&mut self, now: Duration, route: &ObservedRoute) -> bool {
+        if !self.leadership.is_held() {
+            self.is_restored = false;
+            self.changes = ChangeDetector::default();
+            self.decider.follow(now, route.weights);
+            self.recorder.record_standby(&self.leadership.describe());
+            return false;
+        }
+        self.recorder.record_leader();
+        match self.leadership.identity() {
+            Some(identity) if route.leader() != Some(identity) => {
+                let result = self.route_client.write(route.claim(identity)).await;
+                self.dependencies.record_write(&result);
+                // The next tick decides, by the version of the object that the claim has made.
+                false
+            }
+            _ => true,
+        }
     }
 
     /// Continues the ejections of a watcher before this one, once.

@@ -19,6 +19,7 @@ pub(crate) struct Dependencies {
     route: Dependency,
     write: Dependency,
     overrides: Dependency,
+    election: Dependency,
 }
 
 impl Dependencies {
@@ -34,7 +35,9 @@ impl Dependencies {
             }
         };
         let (write, overrides) = (readiness.register(write), readiness.register(overrides));
-        // Neither has failed yet.
+        let election = readiness.register("electing the watcher that decides");
+        // None has failed yet.
+        election.up();
         write.up();
         overrides.up();
         Self {
@@ -43,6 +46,15 @@ impl Dependencies {
             route: readiness.register(read),
             write,
             overrides,
+            election,
+        }
+    }
+
+    /// Records why the election does not work; `None` if it does.
+    pub(crate) fn record_election(&self, problem: Option<String>) {
+        match problem {
+            None => self.election.up(),
+            Some(problem) => self.election.down(problem),
         }
     }
 

@@ -13,6 +13,7 @@ mod dependencies;
 mod ejections;
 mod explain;
 mod labels;
+mod lease;
 mod metrics;
 mod prometheus;
 mod promql;
@@ -42,6 +43,7 @@ pub use config::{
 use control_loop::ControlLoop;
 use dependencies::Dependencies;
 pub use explain::explain;
+use lease::Leadership;
 use metrics::Metrics;
 use prometheus::Prometheus;
 use recorder::Recorder;
@@ -75,10 +77,21 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let prometheus = Prometheus::new(&config.prometheus, query, settings.timeout())?;
     let prometheus = Arc::new(prometheus);
     let route_client = Arc::new(RouteClient::new(&config, metrics.events.clone())?);
+    let (leadership, election) = match &config.lease {
+        // A dry run writes nothing, so it takes the Lease from nobody who does.
+        Some(name) if !settings.dry_run => {
+            let server = route_client.server();
+            let (leadership, task) =
+                Leadership::elected(server, &config.route, name, shutdown.clone());
+            (leadership, Some(task))
+        }
+        _ => (Leadership::always(), None),
+    };
     let control_loop = ControlLoop::new(
         settings,
         Source::new(settings, Arc::clone(&prometheus))?,
         Arc::clone(&route_client),
+        leadership,
         recorder(),
         Dependencies::new(&readiness, config.route.route_kind),
     );
@@ -95,11 +108,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         control_loop.run(settings.interval).await
     };
     tokio::select! {
-        () = chassis::server::serve(listener, router, shutdown) => Ok(()),
+        () = chassis::server::serve(listener, router, shutdown) => {}
         never = Box::pin(watch) => match never {},
         never = check_query(settings, &prometheus, recorder()) => match never {},
         never = check_write(&route_client, recorder()) => match never {},
     }
+    if let Some(election) = election {
+        // It gives the Lease away, and takes no longer than a call may.
+        let _ = election.await;
+    }
+    Ok(())
 }
 
 /// Checks `SERIES` or `QUERY` for ever. What the callers themselves show, each tick checks.

@@ -63,6 +63,7 @@ pub(crate) struct Metrics {
     decisions: Family<ReasonLabels, Counter>,
     hold_seconds: Family<ReasonLabels, Counter<f64, AtomicU64>>,
     reversals: Counter,
+    pub(crate) leader: Gauge,
     callers: CallerMetrics,
     /// Whether the last write sent more to burst; `None` before the first.
     was_rise: Mutex<Option<bool>>,
@@ -140,6 +141,8 @@ impl Metrics {
         registry.register("desired_weight", "The desired weight, by cluster", desired_weight);
         let mode = "Where the traffic goes: 1 for the present mode";
         registry.register("mode", mode, metrics.mode.clone());
+        let leader = "Whether this watcher decides: 1, or 0 while another one does";
+        registry.register("leader", leader, metrics.leader.clone());
         metrics.register_counters(registry);
         metrics.callers.register(registry);
         metrics

@@ -107,6 +107,17 @@ impl Recorder {
         self.record_outcome(decision, in_force, outcome);
     }
 
+    /// Records that this watcher decides.
+    pub(crate) fn record_leader(&self) {
+        self.metrics.leader.set(1);
+    }
+
+    /// Records that this watcher decides nothing, and why.
+    pub(crate) fn record_standby(&self, why: &str) {
+        self.metrics.leader.set(0);
+        self.status.set_standby(why);
+    }
+
     /// Records the outcome of a decision, which may be one of an earlier tick.
     pub(crate) fn record_outcome(
         &mut self,

@@ -10,6 +10,7 @@ mod events;
 mod field_manager;
 mod http_route;
 mod overrides;
+mod patch;
 mod split;
 mod virtual_service;
 
@@ -18,30 +19,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use json_patch::{
-    AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation,
-    jsonptr::PointerBuf,
-};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource as _,
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
-use policy::{Ejection, Overrides, Weights};
-use serde_json::{Value, json};
+use policy::{Overrides, Weights};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
     api_server::ApiServer,
     config::{Config, RouteKind, RouteSettings},
-    ejections,
     metrics::Results,
 };
 pub(crate) use error::Error;
 use events::EventPublisher;
 pub(crate) use events::WeightsEvent;
-use overrides::EJECTED;
+pub(crate) use patch::WeightsPatch;
 use split::{Paths, Split};
 
 /// How long the API server may take for a write: a validating webhook may be slow.
@@ -144,6 +140,11 @@ impl RouteClient {
         Ok(())
     }
 
+    /// The API server of the route.
+    pub(crate) fn server(&self) -> ApiServer {
+        self.server.clone()
+    }
+
     /// Waits until the API server can be asked, or until it is known why it cannot.
     pub(crate) async fn ready(&self) {
         self.server.clone().ready().await;
@@ -191,104 +192,4 @@ fn find_split(spec: Value, settings: &RouteSettings) -> Result<Split, String> {
         RouteKind::HttpRoute => http_route::rules(spec),
     };
     split::find(&rules.map_err(|error| format!("spec: {error}"))?, settings)
-}
-
-/// A JSON Patch of the weights.
-#[derive(Clone, Debug)]
-pub(crate) struct WeightsPatch(JsonPatch);
-
-impl ObservedRoute {
-    /// The ejections of a watcher before this one.
-    pub(crate) fn ejections(&self) -> Vec<Ejection> {
-        let value = self.annotations.as_ref().and_then(|annotations| annotations.get(EJECTED));
-        value.map_or_else(Vec::new, |value| ejections::from_annotation(value))
-    }
-
-    /// A patch of the weights and of the ejections, against the observed version.
-    pub(crate) fn patch(&self, weights: Weights, ejections: &[Ejection]) -> WeightsPatch {
-        // `add` also replaces a value, and it works where the object omits a weight of 0.
-        let add = |path: &PointerBuf, value| {
-            PatchOperation::Add(AddOperation { path: path.clone(), value })
-        };
-        let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
-        let value = json!(self.resource_version);
-        let mut operations = vec![PatchOperation::Test(TestOperation { path: version, value })];
-        for Paths { primary, burst } in &self.paths {
-            operations.push(add(primary, json!(weights.primary)));
-            operations.push(add(burst, json!(weights.burst)));
-        }
-        let path = PointerBuf::from_tokens(["metadata", "annotations", EJECTED]);
-        let before = self.annotations.as_ref().and_then(|annotations| annotations.get(EJECTED));
-        match (ejections::to_annotation(ejections), before) {
-            (Some(value), Some(before)) if value == *before => {}
-            (Some(value), _) if self.annotations.is_some() => {
-                operations.push(add(&path, json!(value)));
-            }
-            (Some(value), _) => {
-                let path = PointerBuf::from_tokens(["metadata", "annotations"]);
-                operations.push(add(&path, json!({ EJECTED: value })));
-            }
-            (None, Some(_)) => operations.push(PatchOperation::Remove(RemoveOperation { path })),
-            (None, None) => {}
-        }
-        WeightsPatch(JsonPatch(operations))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chassis::settings::from_arguments;
-    use contract::Cluster;
-
-    use super::*;
-
-    fn observed(annotations: Option<&[(&str, &str)]>) -> ObservedRoute {
-        let route = |subset: &str, weight: u32| json!({"destination": {"host": "w", "subset": subset}, "weight": weight});
-        let http = json!([{"route": [route("burst", 0), route("primary", 100)]}]);
-        let settings = from_arguments::<Config>(&[]).unwrap().route;
-        let Split { weights, paths } = find_split(json!({ "http": http }), &settings).unwrap();
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        ObservedRoute {
-            weights,
-            overrides: Overrides::default(),
-            invalid_overrides: None,
-            manager: None,
-            annotations: annotations.map(|all| all.iter().map(owned).collect()),
-            reference: ObjectReference::default(),
-            resource_version: "7".to_owned(),
-            paths,
-        }
-    }
-
-    #[test]
-    fn patches_the_two_weights_and_nothing_else() {
-        let WeightsPatch(patch) = observed(None).patch(Weights::all_to(Cluster::Burst), &[]);
-        let expected = json!([
-            {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
-            {"op": "add", "path": "/spec/http/0/route/1/weight", "value": 0},
-            {"op": "add", "path": "/spec/http/0/route/0/weight", "value": 100},
-        ]);
-        assert_eq!(serde_json::to_value(patch).unwrap(), expected);
-    }
-
-    #[test]
-    fn an_ejection_is_written_beside_the_weights() {
-        let until = Duration::from_secs(1_800_000_000);
-        let ejection = Ejection { cluster: Cluster::Burst, until, failures: 1 };
-        let text = "burst until 2027-01-15T08:00:00Z after 1 failures";
-        let last = |annotations: Option<&[(&str, &str)]>, ejections: &[Ejection]| {
-            let WeightsPatch(JsonPatch(operations)) =
-                observed(annotations).patch(Weights::all_to(Cluster::Primary), ejections);
-            serde_json::to_value(operations.last().unwrap()).unwrap()
-        };
-        let path = "/metadata/annotations/istiowatcher~1ejected";
-        let added = json!({"op": "add", "path": path, "value": text});
-        assert_eq!(last(Some(&[("a", "b")]), &[ejection]), added);
-        let added = json!({"op": "add", "path": "/metadata/annotations", "value": {EJECTED: text}});
-        assert_eq!(last(None, &[ejection]), added);
-        assert_eq!(last(Some(&[(EJECTED, text)]), &[]), json!({"op": "remove", "path": path}));
-        let weight = last(Some(&[(EJECTED, text)]), &[ejection]);
-        assert_eq!(weight["path"], "/spec/http/0/route/0/weight", "nothing changes");
-        assert_eq!(observed(Some(&[(EJECTED, text)])).ejections(), [ejection]);
-    }
 }

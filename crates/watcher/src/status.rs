@@ -91,6 +91,15 @@ impl Status {
         }
     }
 
+    /// Sets that another watcher decides.
+    pub(crate) fn set_standby(&self, why: &str) {
+        let mut status = self.lock();
+        status.desired = None;
+        status.is_holding = false;
+        "Standby".clone_into(&mut status.reason);
+        why.clone_into(&mut status.text);
+    }
+
     pub(crate) fn set_not_ready_reasons(&self, reasons: Vec<String>) {
         self.lock().not_ready_reasons = reasons;
     }

@@ -1,6 +1,7 @@
 //! The objects that the fake API server holds: one route and its Events.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -23,7 +24,14 @@ pub(super) struct Stored {
     object: Value,
     /// The Events about it, oldest first: at most [`MAX_EVENTS`].
     pub(super) events: Vec<Value>,
+    /// The Leases by name: at most [`MAX_LEASES`].
+    pub(super) leases: BTreeMap<String, Value>,
+    /// Whether the Role allows no access to Leases.
+    pub(super) refuses_leases: bool,
 }
+
+/// How many Leases are kept.
+pub(super) const MAX_LEASES: usize = 16;
 
 /// The path of an object in the API.
 #[derive(Deserialize)]
@@ -76,7 +84,12 @@ impl FakeKubernetes {
         object["metadata"]["resourceVersion"] = json!("1");
         object["metadata"]["generation"] = json!(1);
         object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
-        Ok(Self(Arc::new(Mutex::new(Stored { object, events: Vec::new() }))))
+        Ok(Self(Arc::new(Mutex::new(Stored {
+            object,
+            events: Vec::new(),
+            leases: BTreeMap::new(),
+            refuses_leases: false,
+        }))))
     }
 
     /// The weights in force.
@@ -91,6 +104,17 @@ impl FakeKubernetes {
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
         self.lock().events.clone()
+    }
+
+    /// Allows access to Leases, or refuses it.
+    pub fn refuse_leases(&self, refuses: bool) {
+        self.lock().refuses_leases = refuses;
+    }
+
+    /// An annotation of the object.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Option<String> {
+        self.lock().object["metadata"]["annotations"][name].as_str().map(str::to_owned)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Stored> {

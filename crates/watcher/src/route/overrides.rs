@@ -22,6 +22,9 @@ const HOLD_HOME: &str = "istiowatcher/hold-home";
 /// Not an override: what outlives a watcher.
 pub(super) const EJECTED: &str = "istiowatcher/ejected";
 
+/// Not an override either: which watcher decides.
+pub(super) const LEADER: &str = "istiowatcher/leader";
+
 /// The longest part of an invalid value that a message repeats, in characters.
 const MAX_VALUE: usize = 40;
 
@@ -71,7 +74,7 @@ pub(super) fn parse(metadata: &ObjectMeta, now: SystemTime) -> (Overrides, Optio
     let names = metadata.annotations.iter().flat_map(|all| all.keys());
     let is_unknown = |name: &&String| {
         name.starts_with(PREFIX)
-            && ![PAUSE, PAUSE_UNTIL, FORCE, HOLD_HOME, EJECTED].contains(&name.as_str())
+            && ![PAUSE, PAUSE_UNTIL, FORCE, HOLD_HOME, EJECTED, LEADER].contains(&name.as_str())
     };
     if let Some(name) = names.into_iter().find(is_unknown) {
         let name: String = name.chars().take(MAX_VALUE).collect();

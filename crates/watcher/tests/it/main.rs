@@ -6,6 +6,7 @@ mod callers;
 mod credentials;
 mod documentation;
 mod kubernetes;
+mod lease;
 mod prometheus;
 mod support;
 

@@ -52,6 +52,8 @@ pub(crate) fn kubeconfig(server: &str, user: &str) -> NamedTempFile {
 /// A watcher that runs in the background of a test.
 pub(crate) struct RunningWatcher {
     address: SocketAddr,
+    /// Ends it in an orderly way; to drop it is to kill it.
+    pub(crate) shutdown: Shutdown,
     _kubeconfig: NamedTempFile,
     _task: BackgroundTask,
 }
@@ -90,8 +92,9 @@ impl RunningWatcher {
             .collect();
         let config = from_arguments(&all).unwrap();
         let (listener, address) = listener();
-        let task = spawn(watcher::run(config, listener, Shutdown::new()));
-        Self { address, _kubeconfig: kubeconfig, _task: task }
+        let shutdown = Shutdown::new();
+        let task = spawn(watcher::run(config, listener, shutdown.clone()));
+        Self { address, shutdown, _kubeconfig: kubeconfig, _task: task }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

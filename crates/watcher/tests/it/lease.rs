@@ -1,0 +1,93 @@
+//! Several watchers of one route, which elect one by a Lease.
+
+use std::{net::SocketAddr, time::Duration};
+
+use fakes::testing::eventually;
+use tokio::time::sleep;
+
+use crate::support::{
+    BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, start_both,
+};
+
+/// A watcher in an election.
+fn start(prometheus: &ScriptedPrometheus, kubernetes: SocketAddr) -> RunningWatcher {
+    let arguments = ["--lease=istiowatcher", "--interval=300ms", "--stale-after=2s"];
+    RunningWatcher::start(prometheus.address, kubernetes, &arguments)
+}
+
+async fn leads(watcher: &RunningWatcher) -> bool {
+    watcher.get("/metrics").await.1.contains("watcher_leader 1")
+}
+
+/// Two watchers, the first of which leads.
+async fn start_two() -> (ScriptedPrometheus, KubernetesServer, RunningWatcher, RunningWatcher) {
+    let (prometheus, kubernetes) = start_both();
+    prometheus.set_rate(50.0);
+    let first = start(&prometheus, kubernetes.address);
+    eventually("the first leads", async || leads(&first).await).await;
+    let second = start(&prometheus, kubernetes.address);
+    eventually("the second stands by", async || second.status().await.reason == "Standby").await;
+    (prometheus, kubernetes, first, second)
+}
+
+#[tokio::test]
+async fn one_of_two_decides_and_the_other_is_ready() {
+    let (prometheus, kubernetes, first, second) = start_two().await;
+    prometheus.set_rate(200.0);
+    kubernetes.reaches(BURST).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((first.count("writes", "ok").await, second.count("writes", "ok").await), (1, 0));
+    assert!(leads(&first).await && !leads(&second).await);
+    assert_eq!(second.get("/_healthz").await.0, 200);
+    let status = second.status().await;
+    assert!(status.text.starts_with("another watcher decides: "), "{}", status.text);
+    assert!(status.observed.rate.is_some() && status.desired.is_none());
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_is_replaced() {
+    let (prometheus, kubernetes, first, second) = start_two().await;
+    prometheus.set_rate(200.0);
+    kubernetes.reaches(BURST).await;
+    let before = kubernetes.objects.annotation("istiowatcher/leader");
+    drop(first);
+    prometheus.set_rate(50.0);
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(kubernetes.objects.weights(), BURST, "the Lease is still the other one's");
+    eventually("the second leads", async || leads(&second).await).await;
+    kubernetes.reaches(HOME).await;
+    assert_ne!(kubernetes.objects.annotation("istiowatcher/leader"), before, "it claims the route");
+    let drift = second.get("/metrics").await.1;
+    assert!(!drift.contains("watcher_drift_total{"), "the first one's writes are nobody else's");
+}
+
+#[tokio::test]
+async fn a_leader_that_ends_gives_the_lease_away() {
+    let (_prometheus, _kubernetes, first, second) = start_two().await;
+    let start = tokio::time::Instant::now();
+    first.shutdown.stop();
+    eventually("the second leads", async || leads(&second).await).await;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn without_an_answer_about_the_lease_nobody_decides() {
+    let (prometheus, kubernetes) = start_both();
+    prometheus.set_rate(200.0);
+    let watcher = start(&prometheus, kubernetes.address);
+    kubernetes.reaches(BURST).await;
+    kubernetes.objects.refuse_leases(true);
+    eventually("it leads no more", async || !leads(&watcher).await).await;
+    eventually("it says why", async || {
+        let (status, reason) = watcher.get("/_healthz").await;
+        status == 503
+            && reason.contains("electing the watcher that decides: ")
+            && reason.contains("Role must allow get, create and update")
+    })
+    .await;
+    prometheus.set_rate(50.0);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(kubernetes.objects.weights(), BURST);
+    kubernetes.objects.refuse_leases(false);
+    kubernetes.reaches(HOME).await;
+}
