@@ -94,6 +94,31 @@ test("two watchers run at once: one switch each way, no conflict", { timeout: 24
   await kubectl("primary", "scale", WATCHER, "--replicas=1");
 });
 
+test("two watchers with a Lease: one decides, and when it is killed, the other one does", { timeout: 240_000 }, async () => {
+  const rule = { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] };
+  const holder = () => kubectl("primary", "get", "lease", "istiowatcher", "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}");
+  await kubectl("primary", "patch", "role", "istiowatcher", "--type=json", "--patch", JSON.stringify([{ op: "add", path: "/rules/-", value: rule }]));
+  await kubectl("primary", "set", "env", WATCHER, "LEASE=istiowatcher");
+  await kubectl("primary", "scale", WATCHER, "--replicas=2");
+  await kubectl("primary", "rollout", "status", WATCHER, "--timeout=90s");
+  await eventually("a watcher holds the Lease", async () => (await holder()) !== "", 30);
+  assert.equal(await weights(), "0 100");
+  const start = visitor.stats;
+  const leader = await holder();
+  await kubectl("primary", "delete", "pod", leader.replace(/-[0-9a-f]{8}$/, ""), "--grace-period=0", "--force");
+  const seconds = await secondsOf(() => eventually("another watcher holds the Lease", async () => ![leader, ""].includes(await holder()), 30));
+  console.log(`another watcher holds the Lease ${seconds.toFixed(1)} s after the leader was killed`);
+  assert.ok(seconds <= 10, String(seconds));
+  await visitor.requestRate(5);
+  await visitor.receivesOnlyFrom("primary", 90);
+  await visitor.requestRate(RATE);
+  await visitor.receivesOnlyFrom("burst", 60);
+  assert.deepEqual([between(start, visitor.stats).failed, await weights()], [0, "0 100"]);
+  await kubectl("primary", "set", "env", WATCHER, "LEASE-");
+  await kubectl("primary", "scale", WATCHER, "--replicas=1");
+  await kubectl("primary", "rollout", "status", WATCHER, "--timeout=90s");
+});
+
 for (const [name, action] of [
   ["Redis is deleted", () => deletePod("primary", "redis-cache")],
   ["Redis is restarted", () => restart("primary", "redis-cache")],

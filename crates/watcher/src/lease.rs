@@ -71,7 +71,9 @@ enum State {
     Held { until: Instant },
     /// Another one does.
     HeldBy(String),
-    /// The API server does not say.
+    /// The API server was not asked yet.
+    NotAsked,
+    /// The API server does not say, for this reason.
     Unknown(String),
 }
 
@@ -90,7 +92,7 @@ impl Leadership {
         shutdown: Shutdown,
     ) -> (Self, AbortOnDropHandle<()>) {
         let identity: Arc<str> = new_identity().into();
-        let (sender, state) = watch::channel(State::Unknown("not asked yet".to_owned()));
+        let (sender, state) = watch::channel(State::NotAsked);
         let client = LeaseClient {
             server,
             namespace: route.namespace.clone(),
@@ -117,6 +119,7 @@ impl Leadership {
         match self.elected.as_ref().map(|elected| elected.state.borrow().clone()) {
             Some(State::HeldBy(holder)) => format!("another watcher decides: {holder}"),
             Some(State::Unknown(why)) => format!("nobody says who decides: {why}"),
+            Some(State::NotAsked) => "the watchers have not elected one yet".to_owned(),
             Some(State::Held { .. }) => NOT_RENEWED.to_owned(),
             None => "this watcher decides".to_owned(),
         }
@@ -246,7 +249,7 @@ fn describe(error: &Error) -> String {
 
 fn log_change(before: &State, next: &State) {
     match (before, next) {
-        (State::Held { .. }, State::Held { .. }) => {}
+        (_, State::NotAsked) | (State::Held { .. }, State::Held { .. }) => {}
         (_, State::Held { .. }) => tracing::info!("this watcher decides now"),
         (State::HeldBy(before), State::HeldBy(holder)) if before == holder => {}
         (_, State::HeldBy(holder)) => tracing::info!(%holder, "another watcher decides: {holder}"),

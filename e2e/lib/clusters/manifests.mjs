@@ -9,7 +9,7 @@ import { eventually } from "../waiting.mjs";
 import { CLUSTERS, WATCHER, applyText, kubectl, weights } from "./kubectl.mjs";
 
 const WATCHER_MANIFEST = "k8s/istiowatcher.yaml";
-const OVERRIDES = ["istiowatcher/pause-", "istiowatcher/pause-until-", "istiowatcher/force-", "istiowatcher/hold-home-"];
+const OVERRIDES = ["istiowatcher/pause-", "istiowatcher/pause-until-", "istiowatcher/force-", "istiowatcher/hold-home-", "istiowatcher/leader-"];
 /** What the watcher itself remembers on the object. */
 const EJECTED = "istiowatcher/ejected-";
 

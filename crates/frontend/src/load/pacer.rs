@@ -160,7 +160,7 @@ mod tests {
             let set_at = start.elapsed();
             let first = pacer.batches.recv().await.unwrap();
             let first = first.due.first().copied().unwrap_or(set_at);
-            assert!(first - set_at < Duration::from_millis(20), "after {:?}", first - set_at);
+            assert!(first - set_at < Duration::from_millis(250), "after {:?}", first - set_at);
             pacer.set_rate(Rate::ZERO);
             let drain = async { while pacer.batches.recv().await.is_some() {} };
             assert!(timeout(Duration::from_millis(50), drain).await.is_err());
@@ -173,8 +173,10 @@ mod tests {
         let start = Instant::now();
         let mut pacer = Pacer::start(start).unwrap();
         pacer.set_rate(rate(1000));
+        let set_at = start.elapsed();
         thread::sleep(Duration::from_millis(500));
         pacer.set_rate(Rate::ZERO);
+        let milliseconds = (start.elapsed() - set_at).as_millis() as u64;
         let mut batches = Vec::new();
         while let Ok(Some(batch)) = timeout(Duration::from_millis(50), pacer.batches.recv()).await {
             batches.push(batch);
@@ -182,7 +184,8 @@ mod tests {
         let sent: usize = batches.iter().map(|batch| batch.due.len()).sum();
         let missed: u64 = batches.iter().map(|batch| batch.missed).sum();
         let all = sent as u64 + missed;
-        assert!((495..=560).contains(&all), "{all} slots in half a second");
+        let expected = milliseconds - 5..=milliseconds + 150;
+        assert!(expected.contains(&all), "{all} slots in {milliseconds} ms");
         assert!(sent < 50, "{sent} were sent to nobody");
     }
 

@@ -254,7 +254,7 @@ async fn a_client_that_never_reads_is_disconnected() {
 
 #[tokio::test]
 async fn long_calculations_do_not_delay_the_probe() {
-    let (redis, worker) = ready_worker(&["--rounds=50000"]).await;
+    let (redis, worker) = ready_worker(&["--rounds=20000"]).await;
     let mut published = redis.subscribe(CHANNEL).await;
     let busy: Vec<_> = (0..16)
         .map(|number| {
