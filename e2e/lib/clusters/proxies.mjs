@@ -15,3 +15,14 @@ export const LAB_PROXIES = [
   `PRIMARY_CLUSTER=primary,${envoyCluster("primary")}`,
   `BURST_CLUSTER=burst,${envoyCluster("burst")}`,
 ];
+
+const serviceCluster = (name) => `outbound|80||${name}.default.svc.cluster.local`;
+
+/** The same for a route that leads to a Service of each cluster, worker-primary and worker-burst. */
+export const LAB_SERVICES = [
+  "CALLERS_URL=http://frontend-proxies:15090/stats/prometheus?usedonly&filter=worker-.*upstream_rq",
+  'CALLERS_SERIES=envoy_cluster_upstream_rq{cluster_name=~"outbound[|]80[|][|]worker-(primary|burst)[.].*",response_code!=""}',
+  "CLUSTER_LABEL=cluster_name",
+  `PRIMARY_CLUSTER=${serviceCluster("worker-primary")}`,
+  `BURST_CLUSTER=${serviceCluster("worker-burst")}`,
+];
