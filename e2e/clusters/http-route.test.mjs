@@ -43,22 +43,33 @@ spec:
     - {name: worker-primary, port: 80, weight: 100}
     - {name: worker-burst, port: 80, weight: 0}
 `;
+const ROLE = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: istiowatcher-http-route, namespace: default}
+rules:
+- {apiGroups: [gateway.networking.k8s.io], resources: [httproutes], resourceNames: [worker], verbs: [get, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: istiowatcher-http-route, namespace: default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: istiowatcher-http-route}
+subjects: [{kind: ServiceAccount, name: istiowatcher, namespace: default}]
+`;
 const weights = () => kubectl("primary", "get", "httproute", "worker", "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}");
 
 before(async () => {
   await kubectl("primary", "apply", "--server-side", ...crds());
   await kubectl("primary", "wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s");
   for (const context of CLUSTERS) await applyText(context, `${service("worker-primary", "primary-cluster")}---${service("worker-burst", "burst-cluster")}`);
-  await applyText("primary", ROUTE);
+  await applyText("primary", `${ROUTE}---${ROLE}`);
   await freshClusters(
     "ROUTE_KIND=HTTPRoute", "ROUTE=worker", "PRIMARY_DESTINATION=worker-primary", "BURST_DESTINATION=worker-burst", "SOURCE=callers", ...LAB_SERVICES,
   );
-  const rule = { apiGroups: ["gateway.networking.k8s.io"], resources: ["httproutes"], resourceNames: ["worker"], verbs: ["get", "patch"] };
-  await kubectl("primary", "patch", "role", "istiowatcher", "--type=json", "--patch", JSON.stringify([{ op: "add", path: "/rules/-", value: rule }]));
   await kubectl("primary", "delete", "virtualservice", "worker-virtual-service");
 });
 after(async () => {
-  await kubectl("primary", "delete", "--ignore-not-found", "httproute", "worker");
+  await kubectl("primary", "delete", "--ignore-not-found", "httproute/worker", "role/istiowatcher-http-route", "rolebinding/istiowatcher-http-route");
   for (const context of CLUSTERS) await kubectl(context, "delete", "--ignore-not-found", "service", ...SERVICES);
   await kubectl("primary", "delete", "--ignore-not-found", ...crds());
   await restoreClusters();
