@@ -46,8 +46,9 @@ async function startWatcher(callers) {
   stack.server = serveCallers(ports.callers);
   stack.add(Process.ours("local", {
     FAKES_ONLY: "true", MESH_PORT: String(ports.mesh), PROMETHEUS_PORT: String(ports.prometheus), KUBERNETES_PORT: String(ports.kubernetes),
+    WORKER_PRIMARY_PORT: "1", WORKER_BURST_PORT: "1",
   }));
-  await eventually("the API server listens", () => answers(`http://127.0.0.1:${ports.kubernetes}/`));
+  await eventually("the fakes listen", () => answers(`http://127.0.0.1:${ports.mesh}/stats/prometheus`));
   const hosts = path.join(stack.directory, "hosts");
   const address = (number) => `127.1.${Math.floor(number / 250)}.${(number % 250) + 1}`;
   writeFileSync(hosts, `127.0.0.1 localhost\n${Array.from({ length: callers }, (_, number) => `${address(number)} callers\n`).join("")}`);
