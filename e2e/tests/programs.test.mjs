@@ -67,7 +67,7 @@ test("--help documents every variable with its default", () => {
     worker: ["PORT", "REDIS_URL", "PREFIX", "ROUNDS", "MAX_BODY", "ACCESS_LOG"],
     frontend: ["PORT", "REDIS_URL", "PROCESSOR_URL", "MAX_RATE", "CONTROL_TOKEN", "ALLOWED_ORIGINS"],
     watcher: [
-      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "ROUTE_KIND", "ROUTE", "ROUTE_RULE", "POLICY", "INTERVAL", "SERIES", "UP_SERIES",
+      "PORT", "PROMETHEUS_URL", "KUBECONFIG", "NAMESPACE", "ROUTE_KIND", "ROUTE", "ROUTE_RULE", "LEASE", "POLICY", "INTERVAL", "SERIES", "UP_SERIES",
       "PRIMARY_CLUSTER", "BURST_CLUSTER", "PRIMARY_DESTINATION", "BURST_DESTINATION", "QUERY", "CLUSTERS_QUERY", "WINDOW", "STALE_AFTER", "BURST_ABOVE", "HOME_BELOW", "HOME_HOLD", "CAPACITY", "SPILL_HEADROOM", "SPILL_MAX", "SPILL_PROBE",
       "SPILL_STABILIZATION_WINDOW", "SPILL_TOLERANCE", "SPILL_STEP", "SPILL_STEP_EVERY", "SPILL_FLAP_BUDGET", "FALLBACK",
       "FALLBACK_AFTER", "UNHEALTHY_RATIO", "EJECTION_TIME", "TRIAL_PERCENT", "WRITES_PER_MINUTE", "DRY_RUN",
@@ -76,6 +76,7 @@ test("--help documents every variable with its default", () => {
   };
   const withoutDefault = [
     "REDIS_URL", "PROCESSOR_URL", "CONTROL_TOKEN", "ALLOWED_ORIGINS", "KUBECONFIG", "UP_SERIES", "QUERY", "CLUSTERS_QUERY", "WINDOW", "STALE_AFTER",
+    "ROUTE_RULE", "LEASE", "SPILL_STABILIZATION_WINDOW",
   ];
   for (const [program, variables] of Object.entries(documented)) {
     const help = execFileSync(path.join(binaries, program), ["--help"], {
