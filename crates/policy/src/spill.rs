@@ -234,8 +234,8 @@ impl Spill {
         let flaps = u32::try_from(self.flaps.len()).unwrap_or(u32::MAX);
         let beyond = (flaps + 1).saturating_sub(self.settings.spill_flap_budget);
         let longer = FLAP_FACTOR.saturating_pow(if flaps == 0 { 0 } else { beyond });
-        let longest = MAX_STABILIZATION_WINDOW.max(self.window);
-        self.window.saturating_mul(longer.min(MAX_FLAP_FACTOR)).min(longest)
+        let longer = longer.min(MAX_FLAP_FACTOR);
+        self.window.saturating_mul(longer).min(MAX_STABILIZATION_WINDOW)
     }
 
     /// The weight of burst that a rate needs, in percent.
