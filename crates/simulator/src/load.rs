@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::clusters::Clusters;
+
 /// A day of real arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
@@ -81,8 +83,8 @@ impl Arrivals {
         Self { load, random: fastrand::Rng::with_seed(seed), due: 0.0 }
     }
 
-    /// The number of requests that arrive in a step. So many are being answered.
-    pub(crate) fn draw(&mut self, now: Duration, step: Duration, in_flight: u64) -> u64 {
+    /// The number of requests that arrive in a step, from callers that `clusters` may still answer.
+    pub(crate) fn draw(&mut self, now: Duration, step: Duration, clusters: &Clusters) -> u64 {
         let expected = match &self.load {
             Load::Even(rate) => rate(now) * step.as_secs_f64(),
             Load::Random(rate) => {
@@ -94,7 +96,7 @@ impl Arrivals {
                 f64::from(count) * step.as_secs_f64()
             }
             Load::Closed { callers, pause } => {
-                let pausing = (callers - in_flight as f64).max(0.0);
+                let pausing = (callers - clusters.in_flight() as f64).max(0.0);
                 pausing * (step.as_secs_f64() / pause.as_secs_f64()).min(1.0)
             }
         };
