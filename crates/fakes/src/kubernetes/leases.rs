@@ -29,12 +29,13 @@ pub(super) async fn read(
     State(kubernetes): State<FakeKubernetes>,
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    if kubernetes.lock().refuses_leases {
+    let stored = kubernetes.lock();
+    if stored.refuses_leases {
         let message =
             format!("leases.coordination.k8s.io {name:?} is forbidden: User \"u\" cannot get it");
         return Err(Refusal { status: StatusCode::FORBIDDEN, reason: "Forbidden", message });
     }
-    let lease = kubernetes.lock().leases.get(&name).cloned();
+    let lease = stored.leases.get(&name).cloned();
     lease
         .map(Json)
         .ok_or_else(|| Refusal::not_found(&format!("leases.coordination.k8s.io {name:?}")))

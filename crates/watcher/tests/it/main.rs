@@ -5,6 +5,7 @@
 mod callers;
 mod credentials;
 mod documentation;
+mod http_route;
 mod kubernetes;
 mod lease;
 mod prometheus;
