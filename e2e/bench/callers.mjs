@@ -44,11 +44,7 @@ async function startWatcher(callers) {
   const ports = {};
   for (const name of ["mesh", "prometheus", "kubernetes", "callers", "watcher"]) ports[name] = await freePort();
   stack.server = serveCallers(ports.callers);
-  stack.add(Process.ours("local", {
-    FAKES_ONLY: "true", MESH_PORT: String(ports.mesh), PROMETHEUS_PORT: String(ports.prometheus), KUBERNETES_PORT: String(ports.kubernetes),
-    WORKER_PRIMARY_PORT: "1", WORKER_BURST_PORT: "1",
-  }));
-  await eventually("the fakes listen", () => answers(`http://127.0.0.1:${ports.mesh}/stats/prometheus`));
+  await stack.fakes(ports);
   const hosts = path.join(stack.directory, "hosts");
   const address = (number) => `127.1.${Math.floor(number / 250)}.${(number % 250) + 1}`;
   writeFileSync(hosts, `127.0.0.1 localhost\n${Array.from({ length: callers }, (_, number) => `${address(number)} callers\n`).join("")}`);

@@ -17,15 +17,7 @@ async function startWatcher(interval) {
   const ports = {};
   for (const name of ["mesh", "prometheus", "kubernetes", "primary", "burst", "watcher"]) ports[name] = await freePort();
   stack.workers = [ports.primary, ports.burst].map((port) => createServer((_, response) => response.end("OK")).listen(port, "127.0.0.1"));
-  stack.add(Process.ours("local", {
-    FAKES_ONLY: "true",
-    MESH_PORT: String(ports.mesh),
-    PROMETHEUS_PORT: String(ports.prometheus),
-    KUBERNETES_PORT: String(ports.kubernetes),
-    WORKER_PRIMARY_PORT: String(ports.primary),
-    WORKER_BURST_PORT: String(ports.burst),
-  }));
-  await eventually("the mesh listens", () => answers(`http://127.0.0.1:${ports.mesh}/stats/prometheus`));
+  await stack.fakes(ports);
   const process = stack.add(Process.ours("watcher", {
     PORT: String(ports.watcher),
     PROMETHEUS_URL: `http://127.0.0.1:${ports.prometheus}`,

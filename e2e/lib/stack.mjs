@@ -43,6 +43,14 @@ export class Stack {
     return frontend;
   }
 
+  /** Starts `local`'s fakes alone, at these ports. Without ports of workers, its mesh leads nowhere. */
+  async fakes({ mesh, prometheus, kubernetes, primary = 1, burst = 1 }, name = "fakes") {
+    const ports = { MESH_PORT: mesh, PROMETHEUS_PORT: prometheus, KUBERNETES_PORT: kubernetes, WORKER_PRIMARY_PORT: primary, WORKER_BURST_PORT: burst };
+    const given = Object.entries(ports).filter(([, port]) => port !== undefined).map(([variable, port]) => [variable, String(port)]);
+    this.add(Process.ours("local", { FAKES_ONLY: "true", ...Object.fromEntries(given) }, {}, name));
+    if (mesh) await eventually("the fakes listen", () => answers(`http://127.0.0.1:${mesh}/stats/prometheus`));
+  }
+
   /** Starts a real Prometheus that scrapes one address every second. */
   async prometheus(port, target) {
     const config = path.join(this.directory, "prometheus.yml");

@@ -20,15 +20,7 @@ before(async () => {
   ports = {};
   for (const name of ["mesh", "prometheus", "kubernetes", "primary", "burst"]) ports[name] = await freePort();
   const workers = [ports.primary, ports.burst].map((port) => createServer((_, response) => response.end("OK")).listen(port, "127.0.0.1"));
-  stack.add(Process.ours("local", {
-    FAKES_ONLY: "true",
-    MESH_PORT: String(ports.mesh),
-    PROMETHEUS_PORT: String(ports.prometheus),
-    KUBERNETES_PORT: String(ports.kubernetes),
-    WORKER_PRIMARY_PORT: String(ports.primary),
-    WORKER_BURST_PORT: String(ports.burst),
-  }, {}, "lease-local"));
-  await eventually("the mesh listens", () => answers(`http://127.0.0.1:${ports.mesh}/stats/prometheus`));
+  await stack.fakes(ports, "lease-fakes");
   const timer = setInterval(() => {
     for (let request = 0; request < load.perSecond / 5; request += 1) fetch(`http://127.0.0.1:${ports.mesh}/`).then((response) => response.text()).catch(() => {});
   }, 200);

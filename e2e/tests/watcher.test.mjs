@@ -75,9 +75,7 @@ before(async () => {
   await sidecar.listen();
   ports = {};
   for (const name of ["prometheus", "kubernetes", "watcher"]) ports[name] = await freePort();
-  stack.add(Process.ours("local", {
-    FAKES_ONLY: "true", KUBERNETES_PORT: String(ports.kubernetes), WORKER_PRIMARY_PORT: "1", WORKER_BURST_PORT: "1",
-  }, {}, "watcher-local"));
+  await stack.fakes({ kubernetes: ports.kubernetes }, "watcher-fakes");
   prometheus = await stack.prometheus(ports.prometheus, `127.0.0.1:${sidecar.port}`);
   watcher = stack.add(Process.ours("watcher", settings(), {}, "watcher-alone"));
   await eventually("the watcher listens", () => answers(`http://127.0.0.1:${ports.watcher}/`));
