@@ -19,6 +19,7 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::time::Instant;
 
 use crate::Shutdown;
+pub use exposition::{Exposition, merged};
 
 /// Returns the registry of a program's metrics, whose names begin with the program's name. The
 /// first metrics are the program's version, the lost lines of its log, and the connections that it
@@ -148,7 +149,7 @@ impl Dependency {
 /// `GET /metrics`, which Prometheus and others read, in the format that they ask for.
 pub fn router<S: Clone + Send + Sync + 'static>(
     readiness: Readiness,
-    metrics: Arc<Registry>,
+    metrics: Arc<impl Exposition>,
 ) -> Router<S> {
     let healthz = move || async move {
         match readiness.not_ready_reason() {
@@ -156,6 +157,6 @@ pub fn router<S: Clone + Send + Sync + 'static>(
             Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
         }
     };
-    let metrics = async move |headers: HeaderMap| exposition::answer(&headers, &metrics);
+    let metrics = async move |headers: HeaderMap| exposition::answer(&headers, &*metrics);
     Router::new().route("/_healthz", get(healthz)).route("/metrics", get(metrics))
 }

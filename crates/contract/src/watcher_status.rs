@@ -97,6 +97,9 @@ pub struct Observed {
     pub sample_lag: Option<f64>,
     /// The distance of the samples, in seconds.
     pub scrape_interval: Option<f64>,
+    /// The rate above which traffic leaves primary, in requests per second; none if it is unknown.
+    #[serde(default)]
+    pub capacity: Option<f64>,
     /// The share of the requests that the weights divide, 0.5 to 1.
     pub movable_share: Option<f64>,
     /// Requests per second to primary, to burst, and to no known cluster.

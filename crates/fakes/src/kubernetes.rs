@@ -1,9 +1,10 @@
-//! Stands for the API server of primary: it reads and patches one route, and stores its Events.
+//! Stands for the API server of primary: it reads and patches routes, and stores Events and `BurstPolicies`.
 //!
 //! It usually starts with the `VirtualService` of `istio/`. It checks each write as Istio's webhook does, and refuses
 //! the same writes.
 
 mod leases;
+mod policies;
 mod stored;
 
 use axum::{
@@ -62,6 +63,8 @@ impl FakeKubernetes {
             .route(&format!("{EVENTS}/{{name}}"), axum::routing::patch(update_event))
             .route(leases::LEASES, axum::routing::post(leases::create))
             .route(&format!("{}/{{name}}", leases::LEASES), get(leases::read).put(leases::replace))
+            .route(policies::ALL, get(policies::list))
+            .route(policies::STATUS, axum::routing::patch(policies::patch_status))
             .layer(DefaultBodyLimit::max(MAX_PATCH))
             .with_state(self)
     }
@@ -122,7 +125,7 @@ async fn patch(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    kubernetes.get(&path)?;
+    let index = kubernetes.find(&path)?;
     let content_type =
         headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if content_type != "application/json-patch+json" {
@@ -139,5 +142,5 @@ async fn patch(
         reason: "BadRequest",
         message: format!("body: {error}"),
     })?;
-    kubernetes.patch(&patch, &parameters.field_manager).map(Json)
+    kubernetes.patch_at(index, &patch, &parameters.field_manager).map(Json)
 }

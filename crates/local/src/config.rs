@@ -3,7 +3,7 @@
 use chassis::{logs::LogSettings, settings::Settings};
 use clap::Parser;
 use contract::RedisUrl;
-use value_parsers::port;
+use value_parsers::{port, whole_number};
 
 /// Runs the whole demo on this machine: both clusters, the mesh, and the watcher
 #[derive(Clone, Debug, Parser)]
@@ -35,6 +35,11 @@ pub struct Config {
     #[arg(long, env = "FAKES_ONLY", default_value_t = false, num_args = 0..=1,
         require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub fakes_only: bool,
+
+    /// The number of further routes that the fake API server has, worker-0 and so on, each with a
+    /// `BurstPolicy`, 0 to 1000
+    #[arg(long, env = "FAKE_POLICIES", default_value_t = 0, value_parser = whole_number(0..=1000))]
+    pub fake_policies: u32,
 
     /// What the workers calculate.
     #[command(flatten)]

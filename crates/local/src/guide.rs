@@ -57,7 +57,7 @@ fn story(policy: &policy::Settings) -> String {
             )
         }
         policy::PolicyKind::Spill => {
-            let policy::SpillSettings { capacity, spill_probe, .. } = &policy.spill;
+            let (capacity, spill_probe) = (policy.capacity.capacity, policy.spill.spill_probe);
             let (high, low) = ((capacity * 8.0 / 3.0).ceil(), (capacity / 3.0).floor());
             format!(
                 "\x20 1. Enter {high}. Primary keeps {capacity}/s, and the rest spills into the burst cluster:\n\

@@ -81,6 +81,7 @@ impl Demo {
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { config, listeners, addresses, kubeconfig } = self;
         let kubernetes = FakeKubernetes::from_manifest()?;
+        kubernetes.add_copies_with_policies(config.fake_policies);
         let (requests, prometheus) = (RequestCounts::default(), FakePrometheus::new());
         // The fakes run until the services have ended. They end with this function.
         let mut fakes = JoinSet::<Infallible>::new();

@@ -68,7 +68,7 @@ fn watcher_config(
 ) -> anyhow::Result<watcher::Config> {
     let mut watch = config.watch.clone();
     let callers_url = format!("http://{}/stats/prometheus", addresses.mesh);
-    watch.source.callers_url = callers_url.parse().map_err(anyhow::Error::msg)?;
+    watch.signal.source.callers_url = callers_url.parse().map_err(anyhow::Error::msg)?;
     Ok(watcher::Config {
         command: watcher::Command::Run,
         port: 0,

@@ -1,6 +1,7 @@
 //! The decision, as a sequence of steps: a policy proposes weights, guards correct the proposal,
 //! an operator's overrides replace it, and limits on writing may hold it.
 
+mod guards;
 #[cfg(test)]
 mod tests;
 
@@ -9,14 +10,11 @@ use std::time::Duration;
 use contract::Cluster;
 
 use crate::{
-    CallerStates, Ejection, Fallback, GuardSettings, Observation, PolicyKind, Reason, Route,
-    Settings, Weights, circuit_breaker::CircuitBreaker, conflict_backoff::ConflictBackoff,
-    proposal::Proposal, requests::RequestHistory, shares::Shares, spill::Spill, threshold,
-    write_limit::WriteLimit,
+    CallerStates, Ejection, Observation, PolicyKind, Reason, Route, Settings, Weights,
+    burst_readiness::BurstReadiness, capacity::Capacity, circuit_breaker::CircuitBreaker,
+    conflict_backoff::ConflictBackoff, proposal::Proposal, requests::RequestHistory,
+    shares::Shares, spill::Spill, threshold, write_limit::WriteLimit,
 };
-
-/// Two clusters fail alike if their failure ratios differ by no more than this.
-const SIMILAR_RATIOS: f64 = 0.1;
 
 /// Where the traffic should go, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +34,8 @@ pub struct Decider {
     policy: PolicyKind,
     settings: Settings,
     requests: RequestHistory,
+    capacity: Capacity,
+    burst_readiness: BurstReadiness,
     shares: Shares,
     spill: Spill,
     burst_breaker: CircuitBreaker,
@@ -62,8 +62,10 @@ impl Decider {
         Self {
             policy: settings.policy,
             requests: RequestHistory::new(stale_after, now),
+            capacity: Capacity::new(settings.capacity.clone(), now),
+            burst_readiness: BurstReadiness::new(settings.guards.burst_ready_query.is_some()),
             shares: Shares::default(),
-            spill: Spill::new(settings.spill.clone(), settings.guards.writes_per_minute),
+            spill: Spill::new(&settings),
             burst_breaker: breaker(Cluster::Burst),
             primary_breaker: breaker(Cluster::Primary),
             displaced: None,
@@ -96,6 +98,9 @@ impl Decider {
     /// Observes the traffic, whether or not a decision follows.
     pub fn observe(&mut self, now: Duration, observation: &Observation) {
         self.requests.observe(now, observation);
+        if let Some(capacity) = self.capacity.get(now) {
+            self.spill.capacity = capacity;
+        }
         if let Ok(estimate) = self.requests.estimate(now) {
             self.spill.observe(now, estimate);
         }
@@ -111,6 +116,24 @@ impl Decider {
         self.requests.change_source();
     }
 
+    /// Observes what primary can carry, in requests per second; `None` if that is unknown. Nothing else
+    /// changes the capacity if it is measured.
+    pub fn observe_capacity(&mut self, now: Duration, observed: Option<f64>) {
+        self.capacity.observe(now, observed);
+    }
+
+    /// Observes whether burst is ready for more traffic; `None` if that is unknown. It matters only with
+    /// `BURST_READY_QUERY`.
+    pub fn observe_burst_readiness(&mut self, now: Duration, is_ready: Option<bool>) {
+        self.burst_readiness.observe(now, is_ready);
+    }
+
+    /// The rate above which traffic leaves primary, in requests per second; `None` if it is unknown.
+    #[must_use]
+    pub fn leaves_primary_above(&self, now: Duration) -> Option<f64> {
+        Some(self.settings.leaves_primary_above() * self.capacity.scale(now)?)
+    }
+
     /// What is known of the requests.
     #[must_use]
     pub fn requests(&self) -> &RequestHistory {
@@ -123,8 +146,10 @@ impl Decider {
         self.observe_route(now, in_force);
         let base = self.without_guards(in_force);
         let proposal = self.propose(now, base);
+        let proposal = self.wait_for_burst(now, proposal, in_force);
         let by_policy = proposal.weights;
         let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);
+        let proposal = self.wait_for_burst(now, proposal, in_force);
         self.record_displaced(by_policy, &proposal);
         let proposal = explain_return(proposal, base, in_force);
         let proposal = route.overrides.apply(proposal, in_force);
@@ -173,52 +198,18 @@ impl Decider {
             Ok(estimate) => estimate,
             Err(kind) => return self.propose_for_unknown_rate(now, kind, in_force),
         };
+        let Some(scale) = self.capacity.scale(now) else {
+            let since = self.capacity.unknown_for(now);
+            return Proposal::keep(in_force, Reason::CapacityUnknown { since });
+        };
         let timeline = self.requests.timeline();
         match self.policy {
             PolicyKind::Threshold => {
-                threshold::propose(&self.settings.threshold, timeline, estimate, in_force)
+                let thresholds = self.settings.threshold.scaled(scale);
+                threshold::propose(&thresholds, timeline, estimate, in_force)
             }
             PolicyKind::Spill => self.spill.propose(now, estimate, timeline, in_force),
         }
-    }
-
-    /// The circuit breakers correct the proposal. If both clusters fail, the worse one loses; if both
-    /// fail alike, nothing moves.
-    fn avoid_unhealthy_clusters(
-        &mut self,
-        now: Duration,
-        proposal: Proposal,
-        in_force: Weights,
-    ) -> Proposal {
-        let has_failover = self.settings.guards.failover;
-        let (primary_breaker, burst_breaker) = (&mut self.primary_breaker, &mut self.burst_breaker);
-        let ratios = (primary_breaker.unhealthy_ratio(now), burst_breaker.unhealthy_ratio(now));
-        if !has_failover {
-            primary_breaker.withdraw(now);
-        }
-        if let (Some(primary), Some(burst)) = ratios {
-            if (primary - burst).abs() <= SIMILAR_RATIOS {
-                // Otherwise nobody would judge them again before the ejections end.
-                primary_breaker.withdraw(now);
-                burst_breaker.withdraw(now);
-                return Proposal::keep(in_force, Reason::BothUnhealthy { primary, burst });
-            }
-            if burst < primary {
-                burst_breaker.close(now);
-                return match has_failover {
-                    true => primary_breaker.limit(now, proposal),
-                    false => proposal,
-                };
-            }
-        } else if has_failover {
-            let proposal = primary_breaker.limit(now, proposal);
-            if primary_breaker.is_open(now) && ratios.1.is_none() {
-                // With primary ejected, a trial of burst with all traffic loses nothing.
-                burst_breaker.close(now);
-            }
-            return burst_breaker.limit(now, proposal);
-        }
-        burst_breaker.limit(now, proposal)
     }
 
     /// Remembers what a guard displaces, so that it comes back.
@@ -255,35 +246,6 @@ impl Decider {
         match hold.or_else(|| self.write_limit.check(now, &reason)) {
             Some(reason) => Decision { weights, is_write: false, reason },
             None => Decision { weights, is_write: true, reason },
-        }
-    }
-
-    fn propose_for_unknown_rate(
-        &self,
-        now: Duration,
-        kind: &'static str,
-        in_force: Weights,
-    ) -> Proposal {
-        let GuardSettings { fallback, fallback_after, .. } = self.settings.guards;
-        let since = now.saturating_sub(self.requests.unknown_since());
-        // Before the first request there is no rate, which is no outage while traffic is at home.
-        let is_idle =
-            self.requests.has_never_seen_requests(kind) && in_force.is_all_to(Cluster::Primary);
-        if is_idle {
-            return Proposal::keep(in_force, Reason::NoRequestsYet { kind });
-        }
-        let to = match fallback {
-            _ if since < fallback_after => None,
-            Fallback::Hold => None,
-            Fallback::Home => Some(Cluster::Primary),
-            Fallback::Burst => Some(Cluster::Burst),
-        };
-        match to {
-            None => Proposal::keep(in_force, Reason::Unknown { kind, since }),
-            Some(to) => {
-                let reason = Reason::Fallback { kind, since, to };
-                Proposal { weights: Weights::all_to(to), reason }
-            }
         }
     }
 }

@@ -7,6 +7,8 @@
 //! Read `decider.rs` first: [`Decider::decide`] is a sequence of named steps, and each step has a
 //! module of its own.
 
+mod burst_readiness;
+mod capacity;
 mod circuit_breaker;
 mod conflict_backoff;
 mod counters;
@@ -37,6 +39,7 @@ pub use reason::{HumanDuration, Reason};
 pub use requests::RequestHistory;
 pub use route::{Overrides, Route};
 pub use settings::{
-    Fallback, GuardSettings, PolicyKind, Settings, SpillSettings, ThresholdSettings,
+    CapacitySettings, Fallback, GuardSettings, PolicyKind, Settings, SpillSettings,
+    ThresholdSettings,
 };
 pub use weights::Weights;

@@ -122,6 +122,16 @@ pub enum Reason {
         /// For how long.
         since: Duration,
     },
+    /// What primary can carry is unknown. An unknown capacity is neither zero nor infinite.
+    CapacityUnknown {
+        /// For how long.
+        since: Duration,
+    },
+    /// Burst should receive more, but is not known to be ready.
+    BurstNotReady {
+        /// `not_ready`, or `unknown`.
+        kind: &'static str,
+    },
     /// The rate has been unknown for so long that `FALLBACK` applies.
     Fallback {
         /// The kind of gap.
@@ -220,6 +230,8 @@ impl Reason {
             Self::Probe { .. } => "Probe",
             Self::NoRequestsYet { .. } => "NoRequestsYet",
             Self::Unknown { .. } => "RateUnknown",
+            Self::CapacityUnknown { .. } => "CapacityUnknown",
+            Self::BurstNotReady { .. } => "BurstNotReady",
             Self::Fallback { .. } => "Fallback",
             Self::ClusterUnhealthy { .. } => "ClusterUnhealthy",
             Self::ClusterEjected { .. } => "ClusterEjected",
@@ -241,6 +253,7 @@ impl Reason {
     pub fn detail(&self) -> &str {
         match self {
             Self::NoRequestsYet { kind }
+            | Self::BurstNotReady { kind }
             | Self::Unknown { kind, .. }
             | Self::Fallback { kind, .. } => kind,
             Self::Forced { to } => to.name(),

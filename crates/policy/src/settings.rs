@@ -1,16 +1,31 @@
 //! The settings of the policies and their guards.
 
+mod capacity;
+
 use std::{fmt, time::Duration};
 
+pub use capacity::CapacitySettings;
+
 use clap::{Args, ValueEnum};
-use value_parsers::{duration_between, not_negative, number, whole_number};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use value_parsers::{
+    defaults, duration_between, duration_text, not_empty, not_negative, number,
+    schema::{add_rule, durations, numbers, texts},
+    whole_number,
+};
 
 /// What decides, and what guards it.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Settings {
     /// The policy: threshold (all or nothing), or spill (only what primary cannot carry)
     #[arg(long, env = "POLICY", default_value = "threshold", value_enum)]
     pub policy: PolicyKind,
+
+    /// What primary can carry.
+    #[command(flatten)]
+    pub capacity: CapacitySettings,
 
     /// The threshold policy.
     #[command(flatten)]
@@ -26,7 +41,7 @@ pub struct Settings {
 }
 
 /// Which policy decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 pub enum PolicyKind {
     /// All traffic to burst above one rate, all home below another: the workshop's rule.
     Threshold,
@@ -35,7 +50,7 @@ pub enum PolicyKind {
 }
 
 /// Where traffic goes after the rate has been unknown for long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 pub enum Fallback {
     /// It stays where it is.
     Hold,
@@ -46,66 +61,91 @@ pub enum Fallback {
 }
 
 /// The threshold policy.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(transform = |schema: &mut _| add_rule(schema, "self.homeBelow <= self.burstAbove", "homeBelow: accepted: up to burstAbove"))]
 pub struct ThresholdSettings {
     /// Above this rate, in requests per second, all traffic goes to burst
     #[arg(long, env = "BURST_ABOVE", default_value_t = 15.0, value_parser = not_negative)]
+    #[schemars(range(min = 0))]
     pub burst_above: f64,
 
     /// Below this rate, in requests per second, all traffic comes home to primary
     #[arg(long, env = "HOME_BELOW", default_value_t = 10.0, value_parser = not_negative)]
+    #[schemars(range(min = 0))]
     pub home_below: f64,
 
     /// The rate must stay below `HOME_BELOW` for this long before traffic comes home, 0s to 10m
     #[arg(long, env = "HOME_HOLD", default_value = "10s", value_parser = duration_between("0s", "10m"))]
+    #[serde(with = "duration_text")]
+    #[schemars(with = "String", transform = durations("0s", "10m"))]
     pub home_hold: Duration,
 }
 
 /// The spill policy, `POLICY=spill`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(transform = |schema: &mut _| add_rule(schema, "self.probe <= self.max", "probe: accepted: up to max"))]
 pub struct SpillSettings {
-    /// Spill: the requests per second that primary can carry, 0.001 to 1000000
-    #[arg(long, env = "CAPACITY", default_value_t = 15.0, value_parser = number(0.001..=1_000_000.0))]
-    pub capacity: f64,
-
     /// Spill: the part of `CAPACITY` that the policy uses, 0.5 to 1
     #[arg(long, env = "SPILL_HEADROOM", default_value_t = 0.87, value_parser = number(0.5..=1.0))]
+    #[schemars(transform = numbers(0.5, 1.0))]
+    #[serde(rename = "headroom")]
     pub spill_headroom: f64,
 
     /// Spill: the largest weight of burst, in percent, 1 to 100
     #[arg(long, env = "SPILL_MAX", default_value_t = 100, value_parser = whole_number(1..=100))]
+    #[schemars(transform = numbers(1, 100))]
+    #[serde(rename = "max")]
     pub spill_max: u32,
 
     /// Spill: the smallest weight of burst, which keeps it warm, in percent, 0 to 50
     #[arg(long, env = "SPILL_PROBE", default_value_t = 1, value_parser = whole_number(0..=50))]
+    #[schemars(transform = numbers(0, 50))]
+    #[serde(rename = "probe")]
     pub spill_probe: u32,
 
     /// Spill: the stabilization window. The weight of burst falls only to the largest weight that was needed
     /// within this time, 1s to 10m. Default: 18 times the distance of the samples, 30s to 5m
     #[arg(long, env = "SPILL_STABILIZATION_WINDOW", value_parser = duration_between("1s", "10m"))]
+    #[serde(
+        rename = "stabilizationWindow",
+        with = "duration_text::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>", transform = durations("1s", "10m"))]
     pub spill_stabilization_window: Option<Duration>,
 
     /// Spill: the tolerance. The weight of burst falls only if it is too large by this many percent of all
     /// traffic or more, 1 to 50
     #[arg(long, env = "SPILL_TOLERANCE", default_value_t = 15, value_parser = whole_number(1..=50))]
+    #[schemars(transform = numbers(1, 50))]
+    #[serde(rename = "tolerance")]
     pub spill_tolerance: u32,
 
     /// Spill: the largest step in which the weight of burst falls, in percent of all traffic, 1 to 100
     #[arg(long, env = "SPILL_STEP", default_value_t = 40, value_parser = whole_number(1..=100))]
+    #[schemars(transform = numbers(1, 100))]
+    #[serde(rename = "step")]
     pub spill_step: u32,
 
     /// Spill: the time between two such steps, 1s to 1h
     #[arg(long, env = "SPILL_STEP_EVERY", default_value = "5s", value_parser = duration_between("1s", "1h"))]
+    #[serde(rename = "stepEvery", with = "duration_text")]
+    #[schemars(with = "String", transform = durations("1s", "1h"))]
     pub spill_step_every: Duration,
 
     /// Spill: how often an hour traffic may come home and return to burst at once, 1 to 60. Each time at or
     /// above this number makes `SPILL_STABILIZATION_WINDOW` twice as long, up to eight times and 10m
     #[arg(long, env = "SPILL_FLAP_BUDGET", default_value_t = 1, value_parser = whole_number(1..=60))]
+    #[schemars(transform = numbers(1, 60))]
+    #[serde(rename = "flapBudget")]
     pub spill_flap_budget: u32,
 }
 
 /// The guards of both policies.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
 pub struct GuardSettings {
     /// Where traffic goes after the rate has been unknown for `FALLBACK_AFTER`: hold (it stays), home, or burst
     #[arg(long, env = "FALLBACK", default_value = "hold", value_enum)]
@@ -113,6 +153,8 @@ pub struct GuardSettings {
 
     /// How long an unknown rate holds the weights before `FALLBACK` applies, 1s to 24h
     #[arg(long, env = "FALLBACK_AFTER", default_value = "5m", value_parser = duration_between("1s", "24h"))]
+    #[serde(with = "duration_text")]
+    #[schemars(with = "String", transform = durations("1s", "24h"))]
     pub fallback_after: Duration,
 
     /// Send all traffic to burst when primary is unhealthy: true or false
@@ -122,29 +164,41 @@ pub struct GuardSettings {
 
     /// A cluster is unhealthy when this share of its requests fails, 0.01 to 1
     #[arg(long, env = "UNHEALTHY_RATIO", default_value_t = 0.2, value_parser = number(0.01..=1.0))]
+    #[schemars(transform = numbers(0.01, 1.0))]
     pub unhealthy_ratio: f64,
 
     /// How long an unhealthy cluster is ejected, 1s to 1h. The time doubles each time that the cluster fails
     /// again, up to ten times this time
     #[arg(long, env = "EJECTION_TIME", default_value = "60s", value_parser = duration_between("1s", "1h"))]
+    #[serde(with = "duration_text")]
+    #[schemars(with = "String", transform = durations("1s", "1h"))]
     pub ejection_time: Duration,
 
     /// The weight that a cluster receives when its trial after an ejection begins, in percent, 1 to 100
     #[arg(long, env = "TRIAL_PERCENT", default_value_t = 10, value_parser = whole_number(1..=100))]
+    #[schemars(transform = numbers(1, 100))]
     pub trial_percent: u32,
+
+    /// A PromQL query that must return a value other than 0 before burst receives more traffic, such as the
+    /// number of its ready workers
+    #[arg(long, env = "BURST_READY_QUERY", value_parser = not_empty)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = texts("size(self) > 0", 4096, "a PromQL query"))]
+    pub burst_ready_query: Option<String>,
 
     /// How often a minute the watcher may write the weights, 1 to 60
     #[arg(long, env = "WRITES_PER_MINUTE", default_value_t = 20, value_parser = whole_number(1..=60))]
+    #[schemars(transform = numbers(1, 60))]
     pub writes_per_minute: u32,
 }
 
 impl Settings {
-    /// The rate above which traffic leaves primary, in requests per second.
+    /// The rate above which traffic leaves primary, in requests per second, if its capacity is `CAPACITY`.
     #[must_use]
     pub fn leaves_primary_above(&self) -> f64 {
         match self.policy {
             PolicyKind::Threshold => self.threshold.burst_above,
-            PolicyKind::Spill => self.spill.capacity,
+            PolicyKind::Spill => self.capacity.capacity,
         }
     }
 
@@ -159,6 +213,15 @@ impl Settings {
 }
 
 impl ThresholdSettings {
+    /// The same thresholds for a primary that can carry `scale` times as much.
+    pub(crate) fn scaled(&self, scale: f64) -> Self {
+        Self {
+            burst_above: self.burst_above * scale,
+            home_below: self.home_below * scale,
+            home_hold: self.home_hold,
+        }
+    }
+
     fn validate(&self) -> Result<(), String> {
         let Self { burst_above, home_below, .. } = self;
         if home_below <= burst_above {
@@ -188,5 +251,29 @@ impl fmt::Display for PolicyKind {
             Self::Threshold => "threshold",
             Self::Spill => "spill",
         })
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        defaults::of()
+    }
+}
+
+impl Default for ThresholdSettings {
+    fn default() -> Self {
+        defaults::of()
+    }
+}
+
+impl Default for SpillSettings {
+    fn default() -> Self {
+        defaults::of()
+    }
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        defaults::of()
     }
 }

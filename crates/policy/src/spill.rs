@@ -8,8 +8,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    Estimate, Reason, SpillSettings, Weights, evidence::prove_mean_below, proposal::Proposal,
-    timeline::Timeline,
+    Estimate, Reason, Settings, SpillSettings, Weights, evidence::prove_mean_below,
+    proposal::Proposal, timeline::Timeline,
 };
 
 /// The weight of burst rises when primary receives more than this part of the way from
@@ -43,6 +43,8 @@ const STABILIZATION_LIMITS: [Duration; 2] = [Duration::from_secs(30), Duration::
 #[derive(Debug)]
 pub(crate) struct Spill {
     settings: SpillSettings,
+    /// What primary can carry, in requests per second.
+    pub(crate) capacity: f64,
     /// The time between two rises, so long that rises alone never use up the limit on writes.
     raise_every: Duration,
     /// The stabilization window before any flap.
@@ -72,11 +74,13 @@ struct Need {
 }
 
 impl Spill {
-    pub(crate) fn new(settings: SpillSettings, writes_per_minute: u32) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let window = settings.spill.spill_stabilization_window;
         Self {
-            window: settings.spill_stabilization_window.unwrap_or(STABILIZATION_LIMITS[1]),
-            settings,
-            raise_every: Duration::from_secs(60) / writes_per_minute.max(1),
+            window: window.unwrap_or(STABILIZATION_LIMITS[1]),
+            settings: settings.spill.clone(),
+            capacity: settings.capacity.capacity,
+            raise_every: Duration::from_secs(60) / settings.guards.writes_per_minute.max(1),
             raised_at: None,
             needs: VecDeque::new(),
             burst_share: None,
@@ -108,7 +112,8 @@ impl Spill {
         self.window = window.unwrap_or(by_samples.clamp(shortest, longest));
         let share = in_force.burst_share();
         self.observe_share(now, share);
-        let SpillSettings { capacity, spill_probe, spill_max, .. } = self.settings;
+        let SpillSettings { spill_probe, spill_max, .. } = self.settings;
+        let capacity = self.capacity;
         let burst = self.percent_needed(estimate.rate);
         if self.is_too_much_for_primary(estimate.rate, share) && share * 100.0 < f64::from(burst) {
             self.record_need(Need { at: now, percent: burst, estimate });
@@ -133,8 +138,8 @@ impl Spill {
     }
 
     fn is_too_much_for_primary(&self, rate: f64, burst_share: f64) -> bool {
-        let SpillSettings { capacity, spill_headroom, .. } = self.settings;
-        let limit = capacity * (spill_headroom + RAISE_AT * (1.0 - spill_headroom));
+        let spill_headroom = self.settings.spill_headroom;
+        let limit = self.capacity * (spill_headroom + RAISE_AT * (1.0 - spill_headroom));
         limit < self.at_primary(rate, burst_share)
     }
 
@@ -201,7 +206,7 @@ impl Spill {
             return None;
         }
         let less = f64::from(share.saturating_sub(spill_tolerance)) / 100.0;
-        let kept = self.settings.spill_headroom * self.settings.capacity;
+        let kept = self.settings.spill_headroom * self.capacity;
         let limit = kept / self.at_primary(1.0, less);
         if !prove_mean_below(timeline, limit, window) {
             return None;
@@ -240,8 +245,8 @@ impl Spill {
 
     /// The weight of burst that a rate needs, in percent.
     fn percent_needed(&self, rate: f64) -> u32 {
-        let SpillSettings { capacity, spill_headroom, spill_max, spill_probe, .. } = self.settings;
-        let kept = spill_headroom * capacity / rate.max(f64::MIN_POSITIVE);
+        let SpillSettings { spill_headroom, spill_max, spill_probe, .. } = self.settings;
+        let kept = spill_headroom * self.capacity / rate.max(f64::MIN_POSITIVE);
         in_percent((1.0 - kept) / self.movable_share).clamp(spill_probe, spill_max)
     }
 }

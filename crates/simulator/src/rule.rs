@@ -10,7 +10,7 @@ use crate::prometheus::Prometheus;
 /// What decides.
 pub enum Rule {
     /// The watcher's policies and guards, with these settings.
-    Watcher(Settings),
+    Watcher(Box<Settings>),
     /// The rule of 2018: above 15 all traffic to burst, below 10 all home, and an unknown rate is 0.
     Original {
         /// Over how long its query averages.
@@ -20,7 +20,7 @@ pub enum Rule {
 
 /// A rule at work.
 pub(crate) enum Running {
-    Watcher { decider: Box<Decider>, settings: Settings },
+    Watcher { decider: Box<Decider>, settings: Box<Settings> },
     Original { window: Duration },
 }
 
@@ -28,7 +28,7 @@ impl Running {
     pub(crate) fn start(rule: Rule, now: Duration) -> Self {
         match rule {
             Rule::Watcher(settings) => Self::Watcher {
-                decider: Box::new(Decider::new(settings.clone(), None, now)),
+                decider: Box::new(Decider::new((*settings).clone(), None, now)),
                 settings,
             },
             Rule::Original { window } => Self::Original { window },
@@ -39,7 +39,7 @@ impl Running {
     pub(crate) fn restart(&mut self, now: Duration) {
         if let Self::Watcher { decider, settings } = self {
             let ejections: Vec<Ejection> = decider.ejections();
-            **decider = Decider::new(settings.clone(), None, now);
+            **decider = Decider::new((**settings).clone(), None, now);
             decider.restore(now, &ejections);
         }
     }

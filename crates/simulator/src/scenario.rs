@@ -66,7 +66,7 @@ impl Scenario {
             seed: 1,
             faults: Vec::new(),
             health: Arc::new(|_, _| Health::Well),
-            capacity: settings.spill.capacity,
+            capacity: settings.capacity.capacity,
             start: Weights::all_to(Cluster::Primary),
             propagation: Duration::from_secs(1),
             is_obeyed: true,

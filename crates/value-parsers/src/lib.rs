@@ -3,7 +3,14 @@
 //! The error of each is a sentence that says what is accepted. The name of the setting and the
 //! value are added by whoever reads the settings (`chassis::settings`).
 
+pub mod defaults;
+pub mod duration_text;
+pub mod schema;
+
 use std::{ops::RangeInclusive, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Parses a duration with its unit, such as `10s` or `500ms`; zero is `0s`.
 ///
@@ -33,7 +40,8 @@ pub fn duration_between(
 }
 
 /// The items of a setting that is a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
 pub struct List<T>(pub Vec<T>);
 
 impl<T> std::ops::Deref for List<T> {
@@ -109,6 +117,36 @@ pub fn not_negative(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|number: &f64| number.is_finite() && 0.0 <= *number)
         .ok_or_else(|| "accepted: a number, 0 or more".to_owned())
+}
+
+/// What [`object_name`] accepts, in words, and as a rule of CEL.
+pub const OBJECT_NAME: &str = "the name of an object, of a to z, 0 to 9, - and .";
+/// See [`OBJECT_NAME`].
+pub const OBJECT_NAME_RULE: &str = "self.matches('^[a-z0-9.-]+$')";
+
+/// Parses the name of an object of Kubernetes.
+///
+/// # Errors
+/// When the text cannot be such a name.
+pub fn object_name(text: &str) -> Result<String, String> {
+    let is_allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    if (1..=253).contains(&text.len()) && text.bytes().all(is_allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("accepted: {OBJECT_NAME}"))
+    }
+}
+
+/// Parses a text that is not blank.
+///
+/// # Errors
+/// When there is nothing but spaces.
+pub fn not_empty(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("accepted: a text that is not empty".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use std::{
 };
 
 use policy::{CallerStates, CounterSeries, RequestClass};
-use reqwest::Client;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::config::{CallersUrl, QuerySettings, SourceSettings};
@@ -24,7 +23,7 @@ use exposition::{Reader, Sample};
 use lookup::Lookup;
 pub(crate) use observed::{ObservedCallers, Silent};
 pub(crate) use scrape::ScrapeError;
-use scrape::scrape;
+pub(crate) use scrape::Scraper;
 
 /// The number of callers that are read. Further ones are not seen.
 const MAX_CALLERS: usize = 1_000;
@@ -45,12 +44,19 @@ const NAME_STALE_AFTER: Duration = Duration::from_secs(10);
 /// The series of each caller that counts nothing: it shows when the caller was read.
 const PRESENCE: u64 = 0;
 
+/// Policies whose ticks are at the same time share an answer that is no older than this.
+const MAX_AGE: Duration = Duration::from_millis(250);
+
 /// The longest wait for an answer.
 const MAX_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All callers of one name.
 pub(crate) struct Callers {
-    client: Client,
+    scraper: Arc<Scraper>,
+    /// How long a caller may take to answer.
+    limit: Duration,
+    /// How old an answer to another policy may be.
+    max_age: Duration,
     url: CallersUrl,
     name: Arc<str>,
     reader: Arc<Reader>,
@@ -84,24 +90,24 @@ impl Callers {
         source: &SourceSettings,
         settings: QuerySettings,
         interval: Duration,
+        scraper: Arc<Scraper>,
     ) -> anyhow::Result<Self> {
         let lookup = Lookup::of_system(source.callers_url.authority());
-        Self::with_lookup(source, settings, interval, lookup)
+        Self::with_lookup(source, settings, interval, scraper, lookup)
     }
 
     fn with_lookup(
         source: &SourceSettings,
         settings: QuerySettings,
         interval: Duration,
+        scraper: Arc<Scraper>,
         lookup: Lookup,
     ) -> anyhow::Result<Self> {
         let selector = source.selector(&settings.series).map_err(anyhow::Error::msg)?;
-        let client = crate::http_client((interval / 2).min(MAX_TIMEOUT))
-            .pool_max_idle_per_host(1)
-            .no_proxy()
-            .build()?;
         Ok(Self {
-            client,
+            scraper,
+            limit: (interval / 2).min(MAX_TIMEOUT),
+            max_age: (interval / 4).min(MAX_AGE),
             url: source.callers_url.clone(),
             name: source.callers_url.authority().into(),
             reader: Arc::new(Reader::new(selector, settings)),
@@ -121,12 +127,15 @@ impl Callers {
         let mut reads = JoinSet::new();
         let permits = Arc::new(Semaphore::new(MAX_READS));
         for address in self.callers.keys().copied() {
-            let (client, url) = (self.client.clone(), self.url.of(address));
+            let (scraper, url) = (Arc::clone(&self.scraper), self.url.of(address));
+            let (limit, max_age) = (self.limit, self.max_age);
             let (name, reader) = (Arc::clone(&self.name), Arc::clone(&self.reader));
             let permits = Arc::clone(&permits);
             reads.spawn(async move {
                 let _permit = permits.acquire_owned().await;
-                (address, scrape(client, url, name, reader).await)
+                let scraped = scraper.scrape(url, &name, max_age, limit).await;
+                let read = scraped.and_then(|(at, text)| Ok((at, reader.read(&text)?)));
+                (address, read)
             });
         }
         let name_problem = self.present_name_problem(now);

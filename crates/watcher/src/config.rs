@@ -10,15 +10,19 @@ use std::time::Duration;
 
 use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Args, Parser};
-use value_parsers::{duration_between, port};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use value_parsers::{
+    defaults, duration_between, duration_text, object_name, port, schema::durations,
+};
 
-use parse::object_name;
 pub use prometheus::PrometheusSettings;
 pub use query::{DEFAULT_SERIES, QuerySettings};
 pub use route::{RouteKind, RouteSettings};
 pub use source::{CallersUrl, SourceKind, SourceSettings};
 
-/// Moves traffic to the burst cluster when the request rate is high, and home when it is low
+/// Moves traffic to the burst cluster when the request rate is high, and home when it is low. For many routes
+/// see `watcher controller --help`
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "watcher",
@@ -72,28 +76,55 @@ pub enum Command {
 }
 
 /// How the watcher observes and decides.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
 pub struct WatchSettings {
     /// The time between two observations, 100ms to 1h
     #[arg(long, env = "INTERVAL", default_value = "1s", value_parser = duration_between("100ms", "1h"))]
+    #[serde(with = "duration_text")]
+    #[schemars(with = "String", transform = durations("100ms", "1h"))]
     pub interval: Duration,
 
-    /// Where it sees the traffic.
+    /// Where it sees the traffic, and which.
     #[command(flatten)]
-    pub source: SourceSettings,
-
-    /// What it asks Prometheus.
-    #[command(flatten)]
-    pub query: QuerySettings,
+    pub signal: SignalSettings,
 
     /// What decides, and what guards it.
     #[command(flatten)]
+    #[serde(flatten)]
     pub policy: policy::Settings,
 
     /// Decide and log, but do not write the weights: true or false
     #[arg(long, env = "DRY_RUN", default_value_t = false, num_args = 0..=1,
         require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub dry_run: bool,
+}
+
+/// Where the watcher sees the traffic, and which.
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SignalSettings {
+    /// Where it sees the traffic.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub source: SourceSettings,
+
+    /// What it asks Prometheus.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub query: QuerySettings,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        defaults::of()
+    }
+}
+
+impl Default for SignalSettings {
+    fn default() -> Self {
+        defaults::of()
+    }
 }
 
 impl Settings for Config {
@@ -128,9 +159,9 @@ impl WatchSettings {
     /// # Errors
     /// A line that names the variables, their values and what is accepted.
     pub fn validate(&self) -> Result<(), String> {
-        self.query.validate()?;
-        if self.source.source == SourceKind::Callers {
-            self.source.selector(&self.query.series)?;
+        self.signal.query.validate()?;
+        if self.signal.source.source == SourceKind::Callers {
+            self.signal.source.selector(&self.signal.query.series)?;
         }
         self.policy.validate()
     }
@@ -221,14 +252,17 @@ mod tests {
         let threshold = &watch.policy.threshold;
         assert_eq!((threshold.burst_above, threshold.home_below), (15.0, 10.0));
         assert_eq!(watch.interval, Duration::from_secs(1));
-        assert!(watch.query.series.contains("reporter=\"source\"") && !watch.query.has_query());
+        assert!(
+            watch.signal.query.series.contains("reporter=\"source\"")
+                && !watch.signal.query.has_query()
+        );
         assert!(watch.timeout() < watch.interval && !watch.dry_run);
     }
 
     #[test]
     fn a_query_averages_over_its_longest_range() {
         let window = |arguments: &[&str]| {
-            from_arguments::<Config>(arguments).unwrap().watch.query.window().as_secs()
+            from_arguments::<Config>(arguments).unwrap().watch.signal.query.window().as_secs()
         };
         assert_eq!(window(&["--query=sum(rate(a[1m]))"]), 60);
         assert_eq!(window(&["--query=a"]), 30);

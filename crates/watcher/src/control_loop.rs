@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     change_detector::{Change, ChangeDetector},
+    cluster_sources::ClusterSources,
     config::WatchSettings,
     dependencies::Dependencies,
     lease::Leadership,
@@ -29,6 +30,7 @@ const UNNAMED_MANAGER: &str = "another istiowatcher";
 /// The loop, with all that a tick needs.
 pub(crate) struct ControlLoop {
     source: Source,
+    clusters: ClusterSources,
     route_client: Arc<RouteClient>,
     decider: Decider,
     /// Whether the ejections of a watcher before this one are known.
@@ -47,15 +49,17 @@ impl ControlLoop {
     pub(crate) fn new(
         settings: &WatchSettings,
         source: Source,
+        clusters: ClusterSources,
         route_client: Arc<RouteClient>,
         leadership: Leadership,
         recorder: Recorder,
         dependencies: Dependencies,
     ) -> Self {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let stale_after = settings.query.stale_after;
+        let stale_after = settings.signal.query.stale_after;
         Self {
             source,
+            clusters,
             writer: Writer::new(Arc::clone(&route_client), settings.timeout()),
             route_client,
             decider: Decider::new(settings.policy.clone(), stale_after, start),
@@ -76,17 +80,27 @@ impl ControlLoop {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_tick = Duration::ZERO;
         loop {
-            ticks.tick().await;
+            let late = ticks.tick().await.elapsed();
             let elapsed = clock.elapsed();
             self.tick(self.start + elapsed, elapsed.saturating_sub(last_tick)).await;
             last_tick = elapsed;
             let duration = clock.elapsed().saturating_sub(elapsed);
-            self.recorder.record_tick(duration, self.dependencies.not_ready_reasons());
+            self.recorder.record_tick(late, duration, &self.dependencies);
         }
     }
 
     async fn tick(&mut self, now: Duration, since_last_tick: Duration) {
-        let (traffic, route) = tokio::join!(self.source.observe(now), self.route_client.observe());
+        let (traffic, route, capacity, is_burst_ready) = tokio::join!(
+            self.source.observe(now),
+            self.route_client.observe(),
+            self.clusters.capacity.observe(now),
+            self.clusters.burst_readiness.observe(),
+        );
+        self.observe_capacity(now, capacity);
+        if let Some(observed) = is_burst_ready {
+            self.dependencies.record_burst_readiness(&observed);
+            self.decider.observe_burst_readiness(now, observed.ok());
+        }
         if traffic.is_new_source {
             self.decider.change_source();
         }
@@ -97,7 +111,6 @@ impl ControlLoop {
         self.recorder.record_traffic(now, &traffic, requests);
         self.dependencies.record_route(&route);
         self.recorder.record_route(&route);
-        self.dependencies.record_election(self.leadership.problem());
         let Ok(route) = route else { return };
         if !self.leads(now, &route).await {
             return;
@@ -108,6 +121,14 @@ impl ControlLoop {
         let decision = self.decider.decide(now, &Route { weights, overrides, changed_by });
         let outcome = self.apply(now, route, &decision).await;
         self.recorder.record_decision(&decision, weights, &outcome, since_last_tick);
+    }
+
+    fn observe_capacity(&mut self, now: Duration, observed: Option<Result<f64, String>>) {
+        if let Some(observed) = observed {
+            self.dependencies.record_capacity(&observed);
+            self.decider.observe_capacity(now, observed.ok());
+        }
+        self.recorder.record_capacity(self.decider.leaves_primary_above(now));
     }
 
     /// Whether this watcher decides. While another one does, this one only follows what happens.

@@ -19,7 +19,21 @@ pub(crate) struct Dependencies {
     route: Dependency,
     write: Dependency,
     overrides: Dependency,
-    election: Dependency,
+    capacity: Dependency,
+    burst_readiness: Dependency,
+}
+
+/// What keeps the watcher from its work; `None` each if nothing does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Problems {
+    /// Whether anything was observed yet.
+    pub(crate) is_observed: bool,
+    pub(crate) rate: Option<String>,
+    pub(crate) route: Option<String>,
+    pub(crate) write: Option<String>,
+    pub(crate) overrides: Option<String>,
+    pub(crate) capacity: Option<String>,
+    pub(crate) burst_readiness: Option<String>,
 }
 
 impl Dependencies {
@@ -35,9 +49,11 @@ impl Dependencies {
             }
         };
         let (write, overrides) = (readiness.register(write), readiness.register(overrides));
-        let election = readiness.register("electing the watcher that decides");
+        let capacity = readiness.register("capacity of primary");
         // None has failed yet.
-        election.up();
+        capacity.up();
+        let burst_readiness = readiness.register("readiness of burst");
+        burst_readiness.up();
         write.up();
         overrides.up();
         Self {
@@ -46,15 +62,24 @@ impl Dependencies {
             route: readiness.register(read),
             write,
             overrides,
-            election,
+            capacity,
+            burst_readiness,
         }
     }
 
-    /// Records why the election does not work; `None` if it does.
-    pub(crate) fn record_election(&self, problem: Option<String>) {
-        match problem {
-            None => self.election.up(),
-            Some(problem) => self.election.down(problem),
+    /// Records an observation of what primary can carry.
+    pub(crate) fn record_capacity(&self, observed: &Result<f64, String>) {
+        match observed {
+            Ok(_) => self.capacity.up(),
+            Err(problem) => self.capacity.down(problem),
+        }
+    }
+
+    /// Records an observation of whether burst is ready.
+    pub(crate) fn record_burst_readiness(&self, observed: &Result<bool, String>) {
+        match observed {
+            Ok(_) => self.burst_readiness.up(),
+            Err(problem) => self.burst_readiness.down(problem),
         }
     }
 
@@ -104,13 +129,27 @@ impl Dependencies {
         }
     }
 
-    /// Why the watcher is not ready, one entry for each dependency.
+    /// Why the watcher is not ready.
+    pub(crate) fn problems(&self) -> Problems {
+        Problems {
+            is_observed: true,
+            rate: self.rate.not_ready_reason(),
+            route: self.route.not_ready_reason(),
+            write: self.write.not_ready_reason(),
+            overrides: self.overrides.not_ready_reason(),
+            capacity: self.capacity.not_ready_reason(),
+            burst_readiness: self.burst_readiness.not_ready_reason(),
+        }
+    }
+
+    /// The same, one line for each dependency.
     pub(crate) fn not_ready_reasons(&self) -> Vec<String> {
         let describe = |dependency: &Dependency| {
             let reason = dependency.not_ready_reason()?;
             Some(format!("{}: {reason}", dependency.name()))
         };
-        let all = [&self.rate, &self.route, &self.write, &self.overrides];
+        let Self { rate, route, write, overrides, capacity, burst_readiness, .. } = self;
+        let all = [rate, route, write, overrides, capacity, burst_readiness];
         all.into_iter().filter_map(describe).collect()
     }
 }

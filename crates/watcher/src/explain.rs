@@ -13,10 +13,12 @@ use policy::{Decider, Decision, HumanDuration, PolicyKind, RequestHistory, Reque
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    callers::ObservedCallers,
+    api_server::ApiServer,
+    callers::{ObservedCallers, Scraper},
+    cluster_sources::ClusterSources,
     config::{Config, SourceKind, WatchSettings},
     metrics::Results,
-    prometheus::{Finding, Prometheus, Unknown},
+    prometheus::{Connection, Finding, Prometheus, Unknown},
     route::{ObservedRoute, RouteClient},
     source::{ObservedTraffic, Source},
     status::CLUSTERS_WINDOW,
@@ -35,22 +37,39 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// although there are series, or when nobody reads the output.
 pub async fn explain(config: &Config) -> anyhow::Result<()> {
     let settings = &config.watch;
-    let (query, timeout) = (settings.query.clone(), settings.timeout());
-    let prometheus = Arc::new(Prometheus::new(&config.prometheus, query, timeout)?);
-    let route_client = RouteClient::new(config, Results::default())?;
+    let (query, limit) = (settings.signal.query.clone(), settings.timeout());
+    let connection = Arc::new(Connection::new(&config.prometheus)?);
+    let prometheus = Arc::new(Prometheus::new(connection, query, limit));
+    let server = ApiServer::start(config.kubeconfig.as_deref())?;
+    let (policy, namespace) = (&settings.policy, config.route.namespace.as_str());
+    let mut clusters =
+        ClusterSources::new(policy, server.clone(), namespace, Arc::clone(&prometheus), limit);
+    let route_client =
+        RouteClient::new(server, config.route.clone(), None, limit, Results::default());
     route_client.ready().await;
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut decider = Decider::new(settings.policy.clone(), settings.query.stale_after, start);
-    let mut source = Source::new(settings, Arc::clone(&prometheus))?;
-    let ((now, traffic), route, finding, write_check) = tokio::join!(
+    let mut decider =
+        Decider::new(settings.policy.clone(), settings.signal.query.stale_after, start);
+    let mut source = Source::new(settings, Arc::clone(&prometheus), Arc::new(Scraper::new()?))?;
+    let ((now, traffic), route, finding, write_check, capacity) = tokio::join!(
         observe_traffic(settings, &mut source, &mut decider, start),
         route_client.observe(),
         prometheus.check(),
         route_client.check_write(),
+        clusters.capacity.observe(start),
     );
+    if let Some(observed) = &capacity {
+        decider.observe_capacity(now, observed.as_ref().ok().copied());
+    }
     let finding = traffic.callers.as_ref().map_or(finding, ObservedCallers::finding);
     let estimate = decider.requests().estimate(now);
     let mut text = describe_traffic(config, &traffic, decider.requests(), now, &finding);
+    if let Some(observed) = clusters.burst_readiness.observe().await {
+        decider.observe_burst_readiness(now, observed.ok());
+    }
+    if let Some(Err(problem)) = &capacity {
+        let _ = writeln!(text, "  The capacity of primary is unknown: {problem}.");
+    }
     match &route {
         Ok(observed) => {
             text += &describe_route(config, observed);
@@ -88,7 +107,7 @@ async fn observe_traffic(
     start: Duration,
 ) -> (Duration, ObservedTraffic) {
     let clock = Instant::now();
-    let rounds = match settings.source.source {
+    let rounds = match settings.signal.source.source {
         SourceKind::Prometheus => 1,
         SourceKind::Callers => READS_OF_CALLERS,
     };
@@ -128,7 +147,11 @@ fn describe_traffic(
             write!(text, "What it sees\n  Prometheus at {}: ", config.prometheus.prometheus_url)
         }
         SourceKind::Callers => {
-            write!(text, "What it sees\n  The callers at {}: ", config.watch.source.callers_url)
+            write!(
+                text,
+                "What it sees\n  The callers at {}: ",
+                config.watch.signal.source.callers_url
+            )
         }
     };
     let _ = match (requests.estimate(now), &traffic.observation) {
@@ -220,7 +243,7 @@ fn describe_conditions(settings: &WatchSettings, route: &Route) -> String {
         PolicyKind::Spill => writeln!(
             text,
             "  More than {}/s to primary (CAPACITY), which receives {:.0} % of the traffic now: more goes to burst. {} percent less than burst receives now (SPILL_TOLERANCE), for {} (SPILL_STABILIZATION_WINDOW): less goes to burst.",
-            spill.capacity,
+            settings.policy.capacity.capacity,
             (1.0 - route.weights.burst_share()) * 100.0,
             spill.spill_tolerance,
             spill.spill_stabilization_window.map_or_else(

@@ -83,7 +83,7 @@ mod tests {
     #[track_caller]
     fn check(labels: &[(&str, &str)], cluster: Option<Cluster>, is_failure: bool) {
         let arguments = ["--burst-cluster=cloud,b|w", "--cluster-label=destination_cluster,to"];
-        let settings = from_arguments::<Config>(&arguments).unwrap().watch.query;
+        let settings = from_arguments::<Config>(&arguments).unwrap().watch.signal.query;
         let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let class = class(&labels.collect(), &settings);
         assert_eq!((class.cluster, class.is_failure), (cluster, is_failure));

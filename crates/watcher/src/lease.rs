@@ -8,6 +8,7 @@
 mod election;
 
 use std::{
+    convert::Infallible,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::Arc,
     time::Duration,
@@ -28,8 +29,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{api_server::ApiServer, config::RouteSettings, route::Error};
-use chassis::Shutdown;
+use crate::{api_server::ApiServer, route::Error};
+use chassis::{Shutdown, probes::Readiness};
 use election::{Election, Step};
 
 /// Another watcher may take the Lease when it was not renewed for this time.
@@ -53,12 +54,14 @@ const NOT_RENEWED: &str = "this watcher could not renew its Lease";
 /// The longest part of a host's name in an identity, in characters.
 const MAX_HOST: usize = 63;
 
-/// Whether this watcher leads. Without an election it always does.
+/// Whether this watcher leads. Without an election it always does. Clones share it.
+#[derive(Clone)]
 pub(crate) struct Leadership {
     /// `None` without an election.
     elected: Option<Elected>,
 }
 
+#[derive(Clone)]
 struct Elected {
     identity: Arc<str>,
     state: watch::Receiver<State>,
@@ -83,11 +86,11 @@ impl Leadership {
         Self { elected: None }
     }
 
-    /// Takes part in the election by the Lease `name`, beside the route. The task ends at a shutdown, when it
-    /// has given the Lease away.
+    /// Takes part in the election by the Lease `name`, by default in the namespace of the credentials. The
+    /// task ends at a shutdown, when it has given the Lease away.
     pub(crate) fn elected(
         server: ApiServer,
-        route: &RouteSettings,
+        namespace: Option<String>,
         name: &str,
         shutdown: Shutdown,
     ) -> (Self, AbortOnDropHandle<()>) {
@@ -95,7 +98,7 @@ impl Leadership {
         let (sender, state) = watch::channel(State::NotAsked);
         let client = LeaseClient {
             server,
-            namespace: route.namespace.clone(),
+            namespace,
             name: name.to_owned(),
             election: Election::new(Arc::clone(&identity)),
         };
@@ -125,8 +128,20 @@ impl Leadership {
         }
     }
 
+    /// Reports for ever whether the election works.
+    pub(crate) async fn report(self, readiness: &Readiness) -> Infallible {
+        let dependency = readiness.register("electing the watcher that decides");
+        loop {
+            match self.problem() {
+                None => dependency.up(),
+                Some(problem) => dependency.down(problem),
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Why the election does not work; `None` if it does.
-    pub(crate) fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<String> {
         match &*self.elected.as_ref()?.state.borrow() {
             State::Unknown(why) => Some(why.clone()),
             State::Held { until } if *until <= Instant::now() => Some(NOT_RENEWED.to_owned()),
@@ -146,7 +161,7 @@ fn new_identity() -> String {
 /// Reads and writes the Lease.
 struct LeaseClient {
     server: ApiServer,
-    namespace: String,
+    namespace: Option<String>,
     name: String,
     election: Election,
 }
@@ -234,7 +249,8 @@ impl LeaseClient {
 
     fn api(&self) -> Result<Api<Lease>, Error> {
         let client = self.server.client().map_err(Error::Unreachable)?;
-        Ok(Api::namespaced(client, &self.namespace))
+        let namespace = self.namespace.as_deref().unwrap_or(client.default_namespace()).to_owned();
+        Ok(Api::namespaced(client, &namespace))
     }
 }
 

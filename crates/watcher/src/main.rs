@@ -1,11 +1,27 @@
 //! The watcher: keeps the mesh's weights in step with the load.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
-use watcher::Command;
+use anyhow::Context as _;
+use watcher::{Command, Config, ControllerCommand, ControllerConfig};
 
 fn main() -> ExitCode {
-    chassis::main(|config: watcher::Config, shutdown| async move {
+    let arguments: Vec<String> = std::env::args().collect();
+    if ControllerConfig::is_meant_by(&arguments) {
+        return chassis::main(|config: ControllerConfig, shutdown| async move {
+            match config.command {
+                ControllerCommand::Crd => {
+                    let mut output = std::io::stdout();
+                    output.write_all(watcher::crd().as_bytes()).context("printing the definition")
+                }
+                ControllerCommand::Controller => {
+                    let listener = chassis::server::listen("PORT", config.port)?;
+                    watcher::control(config, listener, shutdown).await
+                }
+            }
+        });
+    }
+    chassis::main(|config: Config, shutdown| async move {
         match config.command {
             Command::Explain => watcher::explain(&config).await,
             Command::Run => {

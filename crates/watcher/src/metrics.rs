@@ -1,6 +1,7 @@
 //! The watcher's metrics.
 
 mod callers;
+mod ticks;
 
 use std::{
     sync::{
@@ -14,12 +15,7 @@ use contract::{Cluster, TrafficState};
 use policy::{Decision, RequestHistory, Weights};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
@@ -29,6 +25,7 @@ use crate::{
     status::{CLUSTERS_WINDOW, traffic_state},
 };
 use callers::CallerMetrics;
+use ticks::TickMetrics;
 
 /// A gauge with a fraction.
 pub(crate) type Number = Gauge<f64, AtomicU64>;
@@ -43,6 +40,7 @@ const MAX_MANAGERS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Metrics {
     demand: Number,
+    capacity: Number,
     cluster_rate: Family<ClusterLabels, Number>,
     failure_ratio: Family<ClusterLabels, Number>,
     demand_deviation: Number,
@@ -67,18 +65,9 @@ pub(crate) struct Metrics {
     callers: CallerMetrics,
     /// Whether the last write sent more to burst; `None` before the first.
     was_rise: Mutex<Option<bool>>,
-    pub(crate) tick_seconds: TickSeconds,
+    pub(crate) ticks: TickMetrics,
     drift: Family<ManagerLabels, Counter>,
     managers: Mutex<Vec<String>>,
-}
-
-/// A histogram of the duration of ticks, with its buckets.
-pub(crate) struct TickSeconds(pub(crate) Histogram);
-
-impl Default for TickSeconds {
-    fn default() -> Self {
-        Self(Histogram::new(exponential_buckets(0.000_5, 2.0, 13)))
-    }
 }
 
 /// The name of a cluster.
@@ -112,11 +101,9 @@ struct ManagerLabels {
 }
 
 impl Metrics {
-    /// Registers the metrics. Traffic leaves primary above the rate `capacity`.
-    pub(crate) fn new(registry: &mut Registry, capacity: f64) -> Self {
+    /// Registers the metrics.
+    pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let capacity_rps = Number::default();
-        capacity_rps.set(capacity);
         let mut gauge = |name, help, metric: &Number| registry.register(name, help, metric.clone());
         let demand = "The request rate, in requests per second; NaN if it is unknown";
         gauge("demand_rps", demand, &metrics.demand);
@@ -129,7 +116,11 @@ impl Metrics {
         gauge("scrape_interval_seconds", "The distance of the samples", &metrics.scrape_interval);
         let movable = "The share of the requests that the weights divide, 0.5 to 1";
         gauge("movable_share", movable, &metrics.movable_share);
-        gauge("capacity_rps", "The rate above which traffic leaves primary", &capacity_rps);
+        gauge(
+            "capacity_rps",
+            "The rate above which traffic leaves primary; NaN if it is unknown",
+            &metrics.capacity,
+        );
         let mut by_cluster = |name, help, metric: &Family<ClusterLabels, Number>| {
             registry.register(name, help, metric.clone());
         };
@@ -170,8 +161,7 @@ impl Metrics {
         registry.register("reversals", reversals, self.reversals.clone());
         let drift = "Changes of the weights by other writers, by field manager";
         registry.register("drift", drift, self.drift.clone());
-        let tick = "The duration of a tick: to observe, to decide and to write";
-        registry.register("tick_seconds", tick, self.tick_seconds.0.clone());
+        self.ticks.register(registry);
     }
 
     /// Records an observation of the traffic, and what is known of the requests then.
@@ -207,6 +197,11 @@ impl Metrics {
             let rate = self.cluster_rate.get_or_create(&ClusterLabels { cluster });
             set(&rate, rates.map(|rates| rates[index]));
         }
+    }
+
+    /// Records the rate above which traffic leaves primary; `None` if it is unknown.
+    pub(crate) fn record_capacity(&self, capacity: Option<f64>) {
+        set(&self.capacity, capacity);
     }
 
     /// Records the weights in force; `None` if they are unknown.
@@ -288,7 +283,7 @@ mod tests {
     #[test]
     fn the_number_of_managers_is_bounded() {
         let mut registry = Registry::default();
-        let metrics = Metrics::new(&mut registry, 15.0);
+        let metrics = Metrics::new(&mut registry);
         for manager in 0..100 {
             metrics.record_foreign_change(&manager.to_string());
         }

@@ -10,17 +10,16 @@ mod finding;
 
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use policy::Observation;
 
-use crate::{
-    config::{PrometheusSettings, QuerySettings},
-    source::ObservedTraffic,
-};
+use crate::{config::QuerySettings, source::ObservedTraffic};
 use answer::{Answer, SampledSeries, Vector};
-use connection::{Connection, MAX_ANSWER};
+pub(crate) use connection::Connection;
+use connection::MAX_ANSWER;
 use counters::{counters, named_caller};
 pub(crate) use finding::Finding;
 
@@ -35,8 +34,10 @@ const NEXT_RANGE: &str = "2m";
 
 /// A client of one Prometheus, with the queries of one watcher.
 pub(crate) struct Prometheus {
-    connection: Connection,
+    connection: Arc<Connection>,
     settings: QuerySettings,
+    /// How long an answer may take.
+    timeout: Duration,
     /// With `QUERY`, the query for the time of the newest sample; `None` if `QUERY` has no selector.
     newest_query: Option<String>,
 }
@@ -115,17 +116,13 @@ impl Unknown {
 
 impl Prometheus {
     /// A client of a server that must answer within `timeout`.
-    ///
-    /// # Errors
-    /// When a file of the settings cannot be used.
     pub(crate) fn new(
-        server: &PrometheusSettings,
+        connection: Arc<Connection>,
         settings: QuerySettings,
         timeout: Duration,
-    ) -> anyhow::Result<Self> {
-        let connection = Connection::new(server, timeout)?;
+    ) -> Self {
         let newest_query = averages::newest_query(&settings.query);
-        Ok(Self { connection, settings, newest_query })
+        Self { connection, settings, timeout, newest_query }
     }
 
     /// Observes the traffic once.
@@ -164,11 +161,20 @@ impl Prometheus {
     }
 
     async fn samples(&self, query: &str) -> Result<Vec<SampledSeries>, Unknown> {
-        Answer::parse(&self.connection.get(query).await?)?.samples()
+        Answer::parse(&self.get(query).await?)?.samples()
+    }
+
+    async fn get(&self, query: &str) -> Result<Vec<u8>, Unknown> {
+        self.connection.get(query, self.timeout).await
+    }
+
+    /// The value of a query that returns one series.
+    pub(crate) async fn value(&self, query: &str) -> Result<f64, Unknown> {
+        self.ask(query).await?.rate()
     }
 
     async fn ask(&self, query: &str) -> Result<Vector, Unknown> {
-        let body = self.connection.get(query).await?;
+        let body = self.get(query).await?;
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Answer::parse(&body)?.vector(since_epoch)
     }

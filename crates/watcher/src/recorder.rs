@@ -8,6 +8,7 @@ use policy::{Decision, RequestHistory, Weights};
 
 use crate::{
     config::SourceKind,
+    dependencies::Dependencies,
     metrics::{Metrics, count},
     prometheus::{Finding, Unknown},
     route::{Error, ObservedRoute},
@@ -73,6 +74,12 @@ impl Recorder {
         self.record_callers(traffic);
         self.metrics.record_traffic(now, traffic, requests);
         self.status.set_traffic(now, traffic.source, requests);
+    }
+
+    /// Records the rate above which traffic leaves primary; `None` if it is unknown.
+    pub(crate) fn record_capacity(&self, capacity: Option<f64>) {
+        self.metrics.record_capacity(capacity);
+        self.status.set_capacity(capacity);
     }
 
     /// Records an observation of the route, or why there is none.
@@ -144,10 +151,15 @@ impl Recorder {
         }
     }
 
-    /// Records how long a tick took, and why the watcher is not ready.
-    pub(crate) fn record_tick(&self, duration: Duration, not_ready_reasons: Vec<String>) {
-        self.metrics.tick_seconds.0.observe(duration.as_secs_f64());
-        self.status.set_not_ready_reasons(not_ready_reasons);
+    /// Records how late a tick began, how long it took, and why the watcher is not ready.
+    pub(crate) fn record_tick(
+        &self,
+        late: Duration,
+        duration: Duration,
+        dependencies: &Dependencies,
+    ) {
+        self.metrics.ticks.record(late, duration);
+        self.status.set_problems(dependencies.problems(), dependencies.not_ready_reasons());
     }
 
     /// Records whether the watcher may write the weights.

@@ -16,6 +16,7 @@ mod virtual_service;
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -27,11 +28,11 @@ use kube::{
 };
 use policy::{Overrides, Weights};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     api_server::ApiServer,
-    config::{Config, RouteKind, RouteSettings},
+    config::{RouteKind, RouteSettings},
     metrics::Results,
 };
 pub(crate) use error::Error;
@@ -44,12 +45,22 @@ use split::{Paths, Split};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Our name in the object's `managedFields`.
-const FIELD_MANAGER: &str = "istiowatcher";
+pub(crate) const FIELD_MANAGER: &str = "istiowatcher";
+
+/// The `BurstPolicy` of a route.
+pub(crate) struct PolicyHandle {
+    /// Its annotations, as they are now.
+    pub(crate) annotations: watch::Receiver<Arc<BTreeMap<String, String>>>,
+    /// What Events are about.
+    pub(crate) reference: ObjectReference,
+}
 
 /// A client for one route.
 pub(crate) struct RouteClient {
     server: ApiServer,
     settings: RouteSettings,
+    /// The `BurstPolicy`, whose annotations are overrides, too; `None` without one.
+    policy: Option<PolicyHandle>,
     resource: ApiResource,
     /// How long the API server may take to answer a read.
     timeout: Duration,
@@ -72,17 +83,17 @@ pub(crate) struct ObservedRoute {
 }
 
 impl RouteClient {
-    /// Finds the API server, without a request to it.
-    ///
-    /// # Errors
-    /// When the settings name none.
-    pub(crate) fn new(config: &Config, event_results: Results) -> anyhow::Result<Self> {
-        let server = ApiServer::start(config.kubeconfig.as_deref())?;
-        let settings = config.route.clone();
+    /// A client of a server that must answer a read within `timeout`.
+    pub(crate) fn new(
+        server: ApiServer,
+        settings: RouteSettings,
+        policy: Option<PolicyHandle>,
+        timeout: Duration,
+        event_results: Results,
+    ) -> Self {
         let resource = resource(settings.route_kind);
-        let timeout = config.watch.timeout();
         let events = EventPublisher::start(server.clone(), timeout, event_results);
-        Ok(Self { server, settings, resource, timeout, events })
+        Self { server, settings, policy, resource, timeout, events }
     }
 
     /// Observes the weights in force and the overrides.
@@ -90,7 +101,12 @@ impl RouteClient {
         let object =
             self.within(self.timeout, async |api| api.get(&self.settings.route).await).await?;
         let manager = field_manager::of_weights(&object.metadata, self.settings.route_kind);
-        let (overrides, invalid_overrides) = overrides::parse(&object.metadata, SystemTime::now());
+        let now = SystemTime::now();
+        let of_policy = self.policy.as_ref().map(|policy| Arc::clone(&policy.annotations.borrow()));
+        let (overrides, invalid_overrides) = overrides::merge(
+            overrides::parse(of_policy.as_deref(), now),
+            overrides::parse(object.metadata.annotations.as_ref(), now),
+        );
         let reference = object.object_ref(&self.resource);
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let Split { weights, paths } = find_split(spec, &self.settings).map_err(Error::Unusable)?;
@@ -140,11 +156,6 @@ impl RouteClient {
         Ok(())
     }
 
-    /// The API server of the route.
-    pub(crate) fn server(&self) -> ApiServer {
-        self.server.clone()
-    }
-
     /// Waits until the API server can be asked, or until it is known why it cannot.
     pub(crate) async fn ready(&self) {
         self.server.clone().ready().await;
@@ -169,9 +180,10 @@ impl RouteClient {
         result
     }
 
-    /// Publishes an Event about the object, without waiting for it.
+    /// Publishes an Event about the policy, or about the route if there is none, without waiting for it.
     pub(crate) fn publish_event(&self, observed: &ObservedRoute, event: WeightsEvent) {
-        self.events.publish(observed.reference.clone(), event);
+        let about = self.policy.as_ref().map_or(&observed.reference, |policy| &policy.reference);
+        self.events.publish(about.clone(), event);
     }
 }
 

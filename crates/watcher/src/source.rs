@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use policy::{CallerStates, Observation};
 
 use crate::{
-    callers::{Callers, ObservedCallers},
+    callers::{Callers, ObservedCallers, Scraper},
     config::{SourceKind, WatchSettings},
     prometheus::{Prometheus, SeenCounters, Unknown},
 };
@@ -80,12 +80,14 @@ impl Source {
     pub(crate) fn new(
         settings: &WatchSettings,
         prometheus: Arc<Prometheus>,
+        scraper: Arc<Scraper>,
     ) -> anyhow::Result<Self> {
-        let source = &settings.source;
+        let source = &settings.signal.source;
         let callers = match source.source {
             SourceKind::Prometheus => None,
             SourceKind::Callers => {
-                Some(Callers::new(source, settings.query.clone(), settings.interval)?)
+                let query = settings.signal.query.clone();
+                Some(Callers::new(source, query, settings.interval, scraper)?)
             }
         };
         let choice = Choice::new(source.source);

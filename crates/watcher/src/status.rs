@@ -12,6 +12,7 @@ use policy::{ClusterTraffic, Decision, RequestHistory, Weights};
 
 use crate::{
     config::{SourceKind, WatchSettings},
+    dependencies::Problems,
     recorder::Outcome,
 };
 
@@ -20,7 +21,10 @@ pub(crate) const CLUSTERS_WINDOW: Duration = Duration::from_secs(30);
 
 /// The status of the watcher. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Status(Arc<Mutex<WatcherStatus>>);
+pub(crate) struct Status {
+    watcher: Arc<Mutex<WatcherStatus>>,
+    problems: Arc<Mutex<Problems>>,
+}
 
 impl Status {
     pub(crate) fn new(settings: &WatchSettings) -> Self {
@@ -28,16 +32,17 @@ impl Status {
         let thresholds = Thresholds {
             burst_above: policy.threshold.burst_above,
             home_below: policy.threshold.home_below,
-            capacity: policy.spill.capacity,
+            capacity: policy.capacity.capacity,
         };
-        Self(Arc::new(Mutex::new(WatcherStatus {
+        let watcher = Arc::new(Mutex::new(WatcherStatus {
             policy: policy.policy.to_string(),
             dry_run: settings.dry_run,
             thresholds,
             query_check: "the watcher has not checked its query yet".to_owned(),
             write_check: "the watcher has not tried to write yet".to_owned(),
             ..WatcherStatus::default()
-        })))
+        }));
+        Self { watcher, problems: Arc::default() }
     }
 
     /// Returns a copy of the present status.
@@ -51,7 +56,9 @@ impl Status {
             |cluster| clusters.and_then(|clusters: ClusterTraffic| clusters.failure_ratio(cluster));
         let estimate = requests.estimate(now);
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        self.lock().observed = Observed {
+        let mut status = self.lock();
+        status.observed = Observed {
+            capacity: status.observed.capacity,
             source: source.name().to_owned(),
             rate: estimate.ok().map(|estimate| estimate.rate),
             rate_deviation: estimate.ok().map(|estimate| estimate.deviation),
@@ -66,6 +73,11 @@ impl Status {
             burst_failure_ratio: failure_ratio(Cluster::Burst),
             at: unix_time(),
         };
+    }
+
+    /// Sets the rate above which traffic leaves primary; `None` if it is unknown.
+    pub(crate) fn set_capacity(&self, capacity: Option<f64>) {
+        self.lock().observed.capacity = capacity;
     }
 
     /// Sets whether the watcher may write; returns whether that has changed.
@@ -100,8 +112,15 @@ impl Status {
         why.clone_into(&mut status.text);
     }
 
-    pub(crate) fn set_not_ready_reasons(&self, reasons: Vec<String>) {
+    /// Sets why the watcher is not ready.
+    pub(crate) fn set_problems(&self, problems: Problems, reasons: Vec<String>) {
+        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
         self.lock().not_ready_reasons = reasons;
+    }
+
+    /// Why the watcher is not ready.
+    pub(crate) fn problems(&self) -> Problems {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets the result of the check of `QUERY`; returns whether it has changed.
@@ -149,7 +168,7 @@ impl Status {
     }
 
     fn lock(&self) -> MutexGuard<'_, WatcherStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use policy::{Decision, Ejection};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use crate::route::{Error, ObservedRoute, RouteClient};
 
@@ -48,7 +49,7 @@ impl Writer {
     ) {
         let patch = route.patch(decision.weights, ejections);
         let route_client = Arc::clone(&self.route_client);
-        let task = tokio::spawn(async move { route_client.write(patch).await });
+        let task = tokio::spawn(async move { route_client.write(patch).await }.in_current_span());
         let write = Write { decision, route };
         self.pending = Some(Pending { write, task: AbortOnDropHandle::new(task) });
     }

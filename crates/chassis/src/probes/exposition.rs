@@ -1,6 +1,9 @@
 //! The two formats of metrics, and which one a reader asks for.
 
-use std::fmt::Write as _;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -15,13 +18,61 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// The classic text: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What a program shows of itself to Prometheus.
+pub trait Exposition: Send + Sync + 'static {
+    /// All metrics, as `OpenMetrics`.
+    ///
+    /// # Errors
+    /// When a metric cannot be written.
+    fn openmetrics(&self) -> Result<String, fmt::Error>;
+}
+
+impl Exposition for Registry {
+    fn openmetrics(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, self)?;
+        Ok(text)
+    }
+}
+
+/// Writes several registries as one text. What they have of one name stands together, as the format demands.
+///
+/// # Errors
+/// When a metric cannot be written.
+pub fn merged<'a>(registries: impl Iterator<Item = &'a Registry>) -> Result<String, fmt::Error> {
+    let mut names = Vec::<String>::new();
+    let mut families = BTreeMap::<String, String>::new();
+    for registry in registries {
+        let mut name = String::new();
+        let mut is_new = false;
+        for line in registry.openmetrics()?.lines().filter(|line| *line != "# EOF") {
+            if let Some(described) = line.strip_prefix("# ") {
+                let of = described.split(' ').nth(1).unwrap_or_default();
+                if of != name {
+                    of.clone_into(&mut name);
+                    is_new = !families.contains_key(of);
+                    if is_new {
+                        names.push(name.clone());
+                    }
+                }
+                if !is_new {
+                    continue;
+                }
+            }
+            let _ = writeln!(families.entry(name.clone()).or_default(), "{line}");
+        }
+    }
+    let all: String =
+        names.iter().filter_map(|name| families.get(name).map(String::as_str)).collect();
+    Ok(all + "# EOF\n")
+}
+
 /// Answers with the metrics in the format that the reader prefers; without a preference, as classic
 /// text.
-pub(super) fn answer(request: &HeaderMap, metrics: &Registry) -> Response {
-    let mut text = String::new();
-    if encode(&mut text, metrics).is_err() {
+pub(super) fn answer(request: &HeaderMap, metrics: &impl Exposition) -> Response {
+    let Ok(text) = metrics.openmetrics() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    }
+    };
     let (format, text) =
         if prefers_openmetrics(request) { (OPENMETRICS, text) } else { (CLASSIC, classic(&text)) };
     ([(header::CONTENT_TYPE, format), (header::VARY, "accept")], text).into_response()
@@ -125,6 +176,27 @@ mod tests {
         check("", false);
         check("nonsense;;,=,q", false);
         assert!(!prefers_openmetrics(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn metrics_of_one_name_stand_together() {
+        let registry = |policy: &'static str, count: u64| {
+            let labels = [("policy".into(), policy.into())];
+            let mut registry = Registry::with_prefix_and_labels("a", labels.into_iter());
+            let writes: Counter = Counter::default();
+            writes.inc_by(count);
+            registry.register("writes", "Writes", writes);
+            registry.register("level", "A level", Gauge::<i64>::default());
+            registry
+        };
+        let all = [registry("b", 1), registry("c", 2)];
+        assert_eq!(
+            merged(all.iter()).unwrap(),
+            "# HELP a_writes Writes.\n# TYPE a_writes counter\n\
+            a_writes_total{policy=\"b\"} 1\na_writes_total{policy=\"c\"} 2\n\
+            # HELP a_level A level.\n# TYPE a_level gauge\n\
+            a_level{policy=\"b\"} 0\na_level{policy=\"c\"} 0\n# EOF\n"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The objects that the fake API server holds: one route and its Events.
+//! The objects that the fake API server holds: routes, usually one, and their Events.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use json_patch::Patch;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Refusal;
+use super::{Refusal, policies::Policies};
 
 const MANIFEST: &str = include_str!("../../../../istio/worker-virtualservice.yaml");
 
@@ -21,8 +21,11 @@ pub struct FakeKubernetes(Arc<Mutex<Stored>>);
 
 /// What is stored.
 pub(super) struct Stored {
-    object: Value,
-    /// The Events about it, oldest first: at most [`MAX_EVENTS`].
+    /// The routes. The fake mesh follows the first.
+    routes: Vec<Value>,
+    /// The `BurstPolicies`.
+    pub(super) policies: Policies,
+    /// The Events about all, oldest first: at most [`MAX_EVENTS`].
     pub(super) events: Vec<Value>,
     /// The Leases by name: at most [`MAX_LEASES`].
     pub(super) leases: BTreeMap<String, Value>,
@@ -85,7 +88,8 @@ impl FakeKubernetes {
         object["metadata"]["generation"] = json!(1);
         object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
         Ok(Self(Arc::new(Mutex::new(Stored {
-            object,
+            routes: vec![object],
+            policies: Policies::default(),
             events: Vec::new(),
             leases: BTreeMap::new(),
             refuses_leases: false,
@@ -96,7 +100,7 @@ impl FakeKubernetes {
     #[must_use]
     pub fn weights(&self) -> StoredWeights {
         let stored = self.lock();
-        let weight = |cluster| weight(&stored.object, cluster).unwrap_or(0);
+        let weight = |cluster| weight(&stored.routes[0], cluster).unwrap_or(0);
         StoredWeights { primary: weight(Cluster::Primary), burst: weight(Cluster::Burst) }
     }
 
@@ -114,7 +118,7 @@ impl FakeKubernetes {
     /// An annotation of the object.
     #[must_use]
     pub fn annotation(&self, name: &str) -> Option<String> {
-        self.lock().object["metadata"]["annotations"][name].as_str().map(str::to_owned)
+        self.lock().routes[0]["metadata"]["annotations"][name].as_str().map(str::to_owned)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Stored> {
@@ -123,18 +127,39 @@ impl FakeKubernetes {
 
     /// Returns the object, if it is of this kind and has this name.
     pub(super) fn get(&self, wanted: &ObjectPath) -> Result<Value, Refusal> {
+        let index = self.find(wanted)?;
+        Ok(self.lock().routes[index].clone())
+    }
+
+    /// Returns the place of a route of this kind and name.
+    pub(super) fn find(&self, wanted: &ObjectPath) -> Result<usize, Refusal> {
         let ObjectPath { group, plural, namespace, name } = wanted;
-        let object = &self.lock().object;
-        let metadata = &object["metadata"];
-        let is_of_group = object["apiVersion"] == format!("{group}/v1").as_str();
-        let kind = object["kind"].as_str().unwrap_or_default();
-        let is_of_kind = format!("{}s", kind.to_lowercase()) == *plural;
-        let has_name =
-            metadata["namespace"] == namespace.as_str() && metadata["name"] == name.as_str();
-        if is_of_group && is_of_kind && has_name {
-            Ok(object.clone())
-        } else {
-            Err(Refusal::not_found(&format!("{plural}.{group} \"{name}\"")))
+        let is_wanted = |object: &Value| {
+            let metadata = &object["metadata"];
+            let is_of_group = object["apiVersion"] == format!("{group}/v1").as_str();
+            let kind = object["kind"].as_str().unwrap_or_default();
+            let is_of_kind = format!("{}s", kind.to_lowercase()) == *plural;
+            let has_name =
+                metadata["namespace"] == namespace.as_str() && metadata["name"] == name.as_str();
+            is_of_group && is_of_kind && has_name
+        };
+        let index = self.lock().routes.iter().position(is_wanted);
+        index.ok_or_else(|| Refusal::not_found(&format!("{plural}.{group} \"{name}\"")))
+    }
+
+    /// Adds copies of the first route, `worker-0`, `worker-1` and so on, each with a `BurstPolicy`.
+    pub fn add_copies_with_policies(&self, count: u32) {
+        for name in (0..count).map(|number| format!("worker-{number}")) {
+            let routes = &mut self.lock().routes;
+            let mut copy = routes[0].clone();
+            copy["metadata"]["name"] = json!(name);
+            routes.push(copy);
+        }
+        for name in (0..count).map(|number| format!("worker-{number}")) {
+            self.apply_policy(
+                &name,
+                json!({"route": {"name": name}, "signal": {"series": "istio_requests_total"}}),
+            );
         }
     }
 
@@ -148,7 +173,16 @@ impl FakeKubernetes {
     }
 
     pub(super) fn patch(&self, patch: &Patch, manager: &str) -> Result<Value, Refusal> {
-        let object = &mut self.lock().object;
+        self.patch_at(0, patch, manager)
+    }
+
+    pub(super) fn patch_at(
+        &self,
+        index: usize,
+        patch: &Patch,
+        manager: &str,
+    ) -> Result<Value, Refusal> {
+        let object = &mut self.lock().routes[index];
         let mut patched = object.clone();
         json_patch::patch(&mut patched, patch)
             .map_err(|error| Refusal::invalid(error.to_string()))?;

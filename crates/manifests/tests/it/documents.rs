@@ -34,7 +34,11 @@ struct Document {
 impl Documents {
     /// Reads all files of a folder of the repository.
     pub(crate) fn read(path: &str) -> Self {
-        let files = folder(path).into_iter().map(|name| format!("{path}/{name}"));
+        Self::read_files(folder(path).into_iter().map(|name| format!("{path}/{name}")))
+    }
+
+    /// Reads some files of the repository.
+    pub(crate) fn read_files(files: impl Iterator<Item = String>) -> Self {
         let documents = files.flat_map(|file| {
             let values: Vec<Value> = serde_saphyr::from_multiple(&text(&file))
                 .unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -71,12 +75,15 @@ impl Documents {
 
     /// Checks each document against its type and its API's version, and that it names its
     /// namespace.
-    pub(crate) fn check_types(&self) {
+    pub(crate) fn check_types(&self, namespace: &str) {
         for document in &self.0 {
             document.check_type();
             let Document { file, value } = document;
-            assert_eq!(value["metadata"]["namespace"], "default", "{file}: {}", value["kind"]);
-            assert!(value["metadata"]["name"].is_string(), "{file}: {}", value["kind"]);
+            let kind = value["kind"].as_str().unwrap_or_default();
+            let has_none = ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&kind);
+            let expected = if has_none { Value::Null } else { namespace.into() };
+            assert_eq!(value["metadata"]["namespace"], expected, "{file}: {kind}");
+            assert!(value["metadata"]["name"].is_string(), "{file}: {kind}");
         }
     }
 }
@@ -84,6 +91,9 @@ impl Documents {
 impl Document {
     fn check_type(&self) {
         match self.value["kind"].as_str().unwrap_or_default() {
+            "ClusterRole" => self.check::<api::rbac::v1::ClusterRole>(),
+            "ClusterRoleBinding" => self.check::<api::rbac::v1::ClusterRoleBinding>(),
+            "Namespace" => self.check::<api::core::v1::Namespace>(),
             "Deployment" => self.check::<api::apps::v1::Deployment>(),
             "HorizontalPodAutoscaler" => {
                 self.check::<api::autoscaling::v2::HorizontalPodAutoscaler>();

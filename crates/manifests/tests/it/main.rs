@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod controller;
 mod documents;
 mod images;
 mod mesh;
@@ -25,7 +26,7 @@ fn every_document_fits_its_type_and_names_its_namespace() {
     for path in [PRIMARY, BURST, ISTIO, WEIGHTS] {
         let documents = Documents::read(path);
         assert!(documents.len() >= 3, "{path}");
-        documents.check_types();
+        documents.check_types("default");
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{Service, ServiceAccount},
-        networking::v1::{NetworkPolicy, NetworkPolicyIngressRule},
+        networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer},
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
@@ -88,7 +88,7 @@ fn the_watchers_queries_count_the_traffic_whose_weights_it_moves() {
     let service: VirtualService = mesh.get(&config.route.route);
     assert_eq!(service.metadata.namespace.as_deref(), Some(config.route.namespace.as_str()));
     let pods = Documents::read(PRIMARY);
-    let series = &config.watch.query.series;
+    let series = &config.watch.signal.query.series;
     let label = |name: &str| {
         let start = format!("{name}=\"");
         series.split_once(&start).unwrap().1.split('"').next().unwrap()
@@ -100,7 +100,7 @@ fn the_watchers_queries_count_the_traffic_whose_weights_it_moves() {
     let frontend: Deployment = pods.get("frontend-deployment");
     let labels = frontend.spec.unwrap().template.metadata.unwrap().labels.unwrap();
     assert!(
-        config.watch.query.up_series.contains(&format!("app=\"{}\"", labels["app"])),
+        config.watch.signal.query.up_series.contains(&format!("app=\"{}\"", labels["app"])),
         "UP_SERIES"
     );
 }
@@ -219,7 +219,11 @@ fn only_the_watcher_and_prometheus_read_the_frontends_proxies() {
     let watcher: Deployment = documents.get("istiowatcher-deployment");
     let labels = selectors[0].pod_selector.as_ref().unwrap().match_labels.as_ref().unwrap();
     assert!(pods::has_labels(&watcher, labels));
-    let namespace = selectors[1].namespace_selector.as_ref().unwrap();
-    let name = namespace.match_labels.as_ref().unwrap()["kubernetes.io/metadata.name"].as_str();
-    assert_eq!((selectors.len(), name), (2, "istio-system"));
+    let namespace = |selector: &&NetworkPolicyPeer| {
+        let labels = selector.namespace_selector.as_ref()?.match_labels.as_ref()?;
+        labels.get("kubernetes.io/metadata.name").cloned()
+    };
+    let namespaces: Vec<_> = selectors.iter().filter_map(namespace).collect();
+    assert_eq!(selectors.len(), 1 + namespaces.len());
+    assert_eq!(namespaces, ["istio-system", "istiowatcher-system"]);
 }

@@ -86,7 +86,7 @@ fn every_address_in_a_setting_is_the_address_of_a_service() {
     }
 
     let watcher = watcher_config();
-    let callers = watcher.watch.source.callers_url.authority();
+    let callers = watcher.watch.signal.source.callers_url.authority();
     let (host, port) = callers.split_once(':').unwrap();
     let spec = documents.get::<Service>(host).spec.unwrap();
     assert_eq!(spec.cluster_ip.as_deref(), Some("None"), "the name lists each proxy");

@@ -2,6 +2,7 @@
 
 mod health;
 mod invariants;
+mod observed;
 mod spill;
 mod threshold;
 mod writing;

@@ -41,9 +41,11 @@ impl fmt::Display for Reason {
             | Self::Spare { .. }
             | Self::SpareStabilizing { .. }
             | Self::Probe { .. } => self.fmt_spill(f),
-            Self::NoRequestsYet { .. } | Self::Unknown { .. } | Self::Fallback { .. } => {
-                self.fmt_unknown_rate(f)
-            }
+            Self::NoRequestsYet { .. }
+            | Self::Unknown { .. }
+            | Self::CapacityUnknown { .. }
+            | Self::BurstNotReady { .. }
+            | Self::Fallback { .. } => self.fmt_unknown(f),
             Self::ClusterUnhealthy { .. }
             | Self::ClusterEjected { .. }
             | Self::ClusterOnTrial { .. }
@@ -118,7 +120,7 @@ impl Reason {
         }
     }
 
-    fn fmt_unknown_rate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_unknown(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRequestsYet { kind } => {
                 write!(f, "all traffic is at home, and there are no requests yet ({kind})")
@@ -128,6 +130,17 @@ impl Reason {
                 "holding: the rate has been unknown for {} ({kind})",
                 HumanDuration(*since)
             ),
+            Self::CapacityUnknown { since } => write!(
+                f,
+                "holding: the capacity of primary has been unknown for {}",
+                HumanDuration(*since)
+            ),
+            Self::BurstNotReady { kind } => {
+                write!(
+                    f,
+                    "holding: burst should receive more, and is not known to be ready ({kind})"
+                )
+            }
             Self::Fallback { kind, since, to } => write!(
                 f,
                 "all traffic to {to} by FALLBACK: the rate has been unknown for {} ({kind})",

@@ -9,6 +9,8 @@ impl Reason {
         let is_other = matches!(
             self,
             Self::Unknown { .. }
+                | Self::CapacityUnknown { .. }
+                | Self::BurstNotReady { .. }
                 | Self::BothUnhealthy { .. }
                 | Self::Paused
                 | Self::HomeHeld
@@ -50,6 +52,8 @@ impl Reason {
             self,
             Self::Saturated { .. }
                 | Self::Unknown { .. }
+                | Self::CapacityUnknown { .. }
+                | Self::BurstNotReady { .. }
                 | Self::Fallback { .. }
                 | Self::ClusterUnhealthy { .. }
                 | Self::ClusterEjected { .. }

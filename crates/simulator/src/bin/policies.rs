@@ -24,7 +24,7 @@ fn rules(threshold: &Settings, spill: &Settings) -> [(&'static str, Settings, bo
 fn rule(settings: &Settings, is_original: bool) -> Rule {
     match is_original {
         true => Rule::Original { window: Duration::from_secs(15) },
-        false => Rule::Watcher(settings.clone()),
+        false => Rule::Watcher(Box::new(settings.clone())),
     }
 }
 
@@ -103,7 +103,7 @@ fn steady_visitors(out: &mut impl Write, threshold: &Settings) -> std::io::Resul
             let mut scenario = Scenario::new(threshold, DAY, Load::random(move |_| rate));
             scenario.step = Duration::from_secs(1);
             scenario.scrape_every = Duration::from_secs(seconds);
-            let outcome = play(&scenario, Rule::Watcher(threshold.clone()));
+            let outcome = play(&scenario, Rule::Watcher(Box::new(threshold.clone())));
             writeln!(out, "| {rate}/s | {source} | {} |", outcome.writes.len())?;
         }
     }

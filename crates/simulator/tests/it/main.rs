@@ -31,5 +31,5 @@ fn phases(scenario: &Scenario, number: u32) -> impl Iterator<Item = Scenario> {
 }
 
 fn play_with(arguments: &[&str], scenario: &Scenario) -> Outcome {
-    play(scenario, Rule::Watcher(settings(arguments)))
+    play(scenario, Rule::Watcher(Box::new(settings(arguments))))
 }

@@ -188,7 +188,7 @@ mod tests {
     type Expected<'a> = (&'a [(&'a str, &'a str)], f64);
 
     fn reader() -> Reader {
-        let settings = from_arguments::<Config>(&[]).unwrap().watch.query;
+        let settings = from_arguments::<Config>(&[]).unwrap().watch.signal.query;
         Reader::new(Selector::parse("a_total{b!=\"x\"}").unwrap(), settings)
     }
 

@@ -1,17 +1,27 @@
-//! Reads the metrics of one caller.
+//! Reads the metrics of callers, once for all policies that look at the same time.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{Client, Response, StatusCode, Url, header::HOST};
-use tokio::time::Instant;
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout},
+};
 
-use super::exposition::{NotRead, Reader, Sample};
+use super::exposition::NotRead;
 
 /// The largest text that the watcher reads, in bytes. A proxy of Istio sends a few hundred for each series.
 const MAX_TEXT: usize = 1024 * 1024;
 
+/// The number of callers whose text is kept for other policies. Beyond that, those that nobody reads are forgotten.
+const MAX_KEPT: usize = 2_000;
+
 /// Why a caller is not read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ScrapeError {
     #[error("{0}")]
     Unreachable(String),
@@ -41,22 +51,71 @@ impl ScrapeError {
     }
 }
 
-/// Reads the series that count, and when the caller sent them. `name` is the host that the
-/// caller is asked as.
-pub(super) async fn scrape(
+/// A caller's text, and when the caller sent it.
+type Scraped = Result<(Instant, Arc<str>), ScrapeError>;
+
+/// The newest text of a caller, with the time at which it was asked for.
+type Slot = Arc<AsyncMutex<Option<(Instant, Scraped)>>>;
+
+/// The client of all callers.
+pub(crate) struct Scraper {
     client: Client,
-    url: Url,
-    name: Arc<str>,
-    reader: Arc<Reader>,
-) -> Result<(Instant, Vec<Sample>), ScrapeError> {
-    let response = client.get(url).header(HOST, &*name).send().await.map_err(failed)?;
-    let at = Instant::now();
-    if !response.status().is_success() {
-        return Err(ScrapeError::Http(response.status()));
+    slots: Mutex<HashMap<Url, Slot>>,
+}
+
+impl Scraper {
+    /// # Errors
+    /// When there can be no client.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        // A caller is asked without TLS, so no certificate is loaded.
+        let client = crate::http_client().tls_certs_only([]).pool_max_idle_per_host(1).no_proxy();
+        Ok(Self { client: client.build()?, slots: Mutex::default() })
     }
-    let body = read(response).await?;
-    let text = str::from_utf8(&body).map_err(|_| NotRead::NotMetrics)?;
-    Ok((at, reader.read(text)?))
+
+    /// Reads a caller, or takes what another policy read no longer than `max_age` ago. `name` is the host that
+    /// the caller is asked as. It takes no longer than `limit`.
+    pub(super) async fn scrape(
+        &self,
+        url: Url,
+        name: &str,
+        max_age: Duration,
+        limit: Duration,
+    ) -> Scraped {
+        let slot = self.slot(&url);
+        let read = async {
+            let mut newest = slot.lock().await;
+            if let Some((asked_at, scraped)) = &*newest
+                && asked_at.elapsed() <= max_age
+            {
+                return scraped.clone();
+            }
+            let asked_at = Instant::now();
+            let scraped = self.ask(url, name, limit).await;
+            *newest = Some((asked_at, scraped.clone()));
+            scraped
+        };
+        timeout(limit, read).await.unwrap_or(Err(ScrapeError::Timeout))
+    }
+
+    fn slot(&self, url: &Url) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if MAX_KEPT <= slots.len() {
+            slots.retain(|_, slot| 1 < Arc::strong_count(slot));
+        }
+        Arc::clone(slots.entry(url.clone()).or_default())
+    }
+
+    async fn ask(&self, url: Url, name: &str, limit: Duration) -> Scraped {
+        let request = self.client.get(url).header(HOST, name).timeout(limit);
+        let response = request.send().await.map_err(failed)?;
+        let at = Instant::now();
+        if !response.status().is_success() {
+            return Err(ScrapeError::Http(response.status()));
+        }
+        let body = read(response).await?;
+        let text = str::from_utf8(&body).map_err(|_| NotRead::NotMetrics)?;
+        Ok((at, text.into()))
+    }
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, ScrapeError> {
@@ -75,4 +134,39 @@ fn failed(error: reqwest::Error) -> ScrapeError {
         return ScrapeError::Timeout;
     }
     ScrapeError::Unreachable(crate::root_cause(&error.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use axum::{Router, routing::get};
+    use fakes::testing::{listener, spawn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn policies_that_look_at_the_same_time_share_one_read() {
+        let reads = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&reads);
+        let router = Router::new().route(
+            "/metrics",
+            get(async move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                "a 1\n"
+            }),
+        );
+        let (listener, address) = listener();
+        let _task = spawn(chassis::server::serve(listener, router, chassis::Shutdown::new()));
+        let url: Url = format!("http://{address}/metrics").parse().unwrap();
+        let scraper = Scraper::new().unwrap();
+        let limit = Duration::from_secs(5);
+        let read = |max_age| scraper.scrape(url.clone(), "callers", max_age, limit);
+        let (first, second) = tokio::join!(read(limit), read(limit));
+        assert_eq!((first.unwrap().1, second.unwrap().1), ("a 1\n".into(), "a 1\n".into()));
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        read(Duration::ZERO).await.unwrap();
+        assert_eq!(reads.load(Ordering::Relaxed), 2, "it is too old for a later tick");
+    }
 }

@@ -1,16 +1,8 @@
 //! Parsers of values that only the watcher has.
 
-use crate::promql::{outside_of_strings, without_comments};
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-pub(super) fn object_name(text: &str) -> Result<String, String> {
-    let is_allowed =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    if (1..=253).contains(&text.len()) && text.bytes().all(is_allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err("accepted: the name of an object, of a to z, 0 to 9, - and .".to_owned())
-    }
-}
+use crate::promql::{outside_of_strings, without_comments};
 
 /// A query without its comments.
 pub(super) fn query(text: &str) -> Result<String, String> {
@@ -30,11 +22,28 @@ pub(super) fn selector(text: &str) -> Result<String, String> {
     }
 }
 
+/// What [`label_value`] accepts, in words, and as a rule of CEL.
+pub(super) const LABEL_VALUE: &str = "1 to 253 printable ASCII characters without spaces";
+/// See [`LABEL_VALUE`].
+pub(super) const LABEL_VALUE_RULE: &str = "self.matches('^[!-~]+$')";
+
 /// The value of a label, or the name of a subset.
 pub(super) fn label_value(text: &str) -> Result<String, String> {
     if (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
-        Err("accepted: 1 to 253 printable ASCII characters without spaces".to_owned())
+        Err(format!("accepted: {LABEL_VALUE}"))
     }
+}
+
+/// Reads a query of a `BurstPolicy`.
+pub(super) fn parsed_query<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    query(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Reads a selector of a `BurstPolicy`.
+pub(super) fn parsed_selector<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    selector(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }

@@ -4,12 +4,16 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use reqwest::Url;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use value_parsers::{defaults, schema::texts};
 
-use super::parse::selector;
+use super::parse::{parsed_selector, selector};
 use crate::promql::Selector;
 
 /// Where the watcher sees the traffic.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
 pub struct SourceSettings {
     /// Where the watcher sees the traffic: prometheus asks Prometheus; callers reads the metrics of the
     /// callers' proxies itself, and asks Prometheus while it cannot
@@ -19,10 +23,18 @@ pub struct SourceSettings {
     /// With SOURCE=callers: the URL of the metrics of each caller. Its host is a name of all callers, such
     /// as that of a headless Service
     #[arg(long, env = "CALLERS_URL", hide_env_values = true, default_value = DEFAULT_CALLERS_URL)]
+    #[serde(rename = "callersURL")]
+    #[schemars(with = "String", transform = texts(
+        "self.matches('^http://[^/@?#]+(/|$)')",
+        2048,
+        "http://name:port/path, with or without a query"
+    ))]
     pub callers_url: CallersUrl,
 
     /// With SOURCE=callers: the selector of the counters in the callers' own text. Default: SERIES
     #[arg(long, env = "CALLERS_SERIES", default_value = "", hide_default_value = true, value_parser = selector)]
+    #[serde(deserialize_with = "parsed_selector")]
+    #[schemars(transform = texts("", 4096, ""))]
     pub callers_series: String,
 }
 
@@ -32,7 +44,7 @@ const DEFAULT_CALLERS_URL: &str =
     "http://frontend-proxies:15090/stats/prometheus?usedonly&filter=istio_requests_total";
 
 /// Where the watcher sees the traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 pub enum SourceKind {
     /// In Prometheus.
     Prometheus,
@@ -47,6 +59,12 @@ impl SourceKind {
             Self::Prometheus => "prometheus",
             Self::Callers => "callers",
         }
+    }
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        defaults::of()
     }
 }
 
@@ -69,8 +87,23 @@ impl SourceSettings {
 }
 
 /// The URL of the metrics of each caller: `http://`, with a path and perhaps a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct CallersUrl(Url);
+
+impl From<CallersUrl> for String {
+    fn from(url: CallersUrl) -> Self {
+        url.to_string()
+    }
+}
+
+impl TryFrom<String> for CallersUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
 
 impl CallersUrl {
     /// The name of all callers, and the port: `frontend-proxies:15090`.
@@ -78,6 +111,16 @@ impl CallersUrl {
     pub fn authority(&self) -> String {
         let port = self.0.port_or_known_default().unwrap_or_default();
         format!("{}:{port}", self.0.host_str().unwrap_or_default())
+    }
+
+    /// The same URL as a pod in `namespace` understands it: a name without dots is one of that namespace.
+    pub(crate) fn in_namespace(mut self, namespace: &str) -> Self {
+        let name = self.0.host_str().filter(|name| !name.contains(['.', ':']));
+        if let Some(name) = name.map(|name| format!("{name}.{namespace}")) {
+            // It cannot fail, because it is a name with another name behind it.
+            let _ = self.0.set_host(Some(&name));
+        }
+        self
     }
 
     /// The URL of one caller.
@@ -127,6 +170,10 @@ mod tests {
         let rest = ":15090/stats/prometheus?usedonly&filter=istio_requests_total";
         assert_eq!(of("10.0.0.1:15090"), format!("http://10.0.0.1{rest}"));
         assert_eq!(of("[fd00::1]:15090"), format!("http://[fd00::1]{rest}"));
+        let inside = |text: &str| text.parse::<CallersUrl>().unwrap().in_namespace("shop");
+        assert_eq!(inside("http://web:15090/m").authority(), "web.shop:15090");
+        assert_eq!(inside("http://web.other/m").authority(), "web.other:80");
+        assert_eq!(inside("http://[fd00::1]:1/m").authority(), "[fd00::1]:1");
         assert_eq!("http://a/m".parse::<CallersUrl>().unwrap().authority(), "a:80");
     }
 

@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn clusters_of_other_names_and_callers_scraped_twice_are_found() {
-        let settings = from_arguments::<Config>(&[]).unwrap().watch.query;
+        let settings = from_arguments::<Config>(&[]).unwrap().watch.signal.query;
         let of_cluster = |name: &str, job: &str, shift: f64| {
             let samples: Vec<_> =
                 every(5.0).iter().map(|(at, count)| (at + shift, *count)).collect();

@@ -16,48 +16,47 @@ use crate::{config::PrometheusSettings, proxy};
 /// a few hundred then.
 pub(super) const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
-/// The way to one Prometheus.
-pub(super) struct Connection {
+/// The way to one Prometheus. Several watchers of one process share it.
+pub(crate) struct Connection {
     settings: PrometheusSettings,
     api: Url,
-    timeout: Duration,
     /// The proxy that the environment names for this server.
     proxy: Option<String>,
     files: Files,
 }
 
 impl Connection {
-    /// The way to the server of the settings, which must answer within `timeout`.
+    /// The way to the server of the settings.
     ///
     /// # Errors
     /// When a file cannot be read, or is not PEM. The error names the setting.
-    pub(super) fn new(settings: &PrometheusSettings, timeout: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: &PrometheusSettings) -> anyhow::Result<Self> {
         Ok(Self {
             api: settings.prometheus_url.join("api/v1/query"),
             proxy: proxy::of(settings.prometheus_url.url().as_str()),
-            files: Files::read(settings, timeout)?,
+            files: Files::read(settings)?,
             settings: settings.clone(),
-            timeout,
         })
     }
 
-    /// Asks a query; returns the body of the answer.
-    pub(super) async fn get(&self, query: &str) -> Result<Vec<u8>, Unknown> {
+    /// Asks a query; returns the body of the answer, which must come within `limit`.
+    pub(super) async fn get(&self, query: &str, limit: Duration) -> Result<Vec<u8>, Unknown> {
         let mut url = self.api.clone();
         url.query_pairs_mut().append_pair("query", query);
-        let response = self.send(url).await?;
+        let response = self.send(url, limit).await?;
         let (status, location) = (response.status(), location(&response));
-        let body = self.read(response).await?;
+        let body = self.read(response, limit).await?;
         if status.is_success() {
             return Ok(body);
         }
         Err(Unknown::Http { status: status.as_u16(), reason: self.reason(status, location, &body) })
     }
 
-    async fn send(&self, url: Url) -> Result<Response, Unknown> {
-        let until = Instant::now() + self.timeout;
+    async fn send(&self, url: Url, limit: Duration) -> Result<Response, Unknown> {
+        let until = Instant::now() + limit;
         let contents = self.files.newest();
-        let first = self.request(&contents, &contents.client, url.clone()).send().await;
+        let first =
+            self.request(&contents, &contents.client, url.clone()).timeout(limit).send().await;
         // The server may have closed an idle connection at this very moment, and others that are kept, too.
         let is_closed = |error: &reqwest::Error| !error.is_timeout() && !error.is_connect();
         let result = match first {
@@ -67,7 +66,7 @@ impl Connection {
             }
             result => result,
         };
-        result.map_err(|error| self.failed(error))
+        result.map_err(|error| self.failed(error, limit))
     }
 
     fn request(&self, contents: &Contents, client: &Client, url: Url) -> RequestBuilder {
@@ -85,9 +84,9 @@ impl Connection {
         request
     }
 
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Unknown> {
+    async fn read(&self, mut response: Response, limit: Duration) -> Result<Vec<u8>, Unknown> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error, limit))? {
             if MAX_ANSWER < body.len() + chunk.len() {
                 return Err(Unknown::TooLarge);
             }
@@ -114,9 +113,9 @@ impl Connection {
         parts.map(|part| format!(": {part}")).collect()
     }
 
-    fn failed(&self, error: reqwest::Error) -> Unknown {
+    fn failed(&self, error: reqwest::Error, limit: Duration) -> Unknown {
         if error.is_timeout() {
-            return Unknown::Timeout(self.timeout);
+            return Unknown::Timeout(limit);
         }
         // The message leaves the URL out, because it may hold a password.
         let cause = crate::root_cause(&error.without_url());

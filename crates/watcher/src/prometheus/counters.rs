@@ -57,7 +57,7 @@ mod tests {
             ]),
             values: vec![(1.5, count.to_owned()), (f64::NAN, "1".to_owned())],
         };
-        let settings = from_arguments::<Config>(&[]).unwrap().watch.query;
+        let settings = from_arguments::<Config>(&[]).unwrap().watch.signal.query;
         let all = [series("a", "200", "7"), series("a", "503", "x"), series("b", "200", "NaN")];
         let counters = counters(&all, &settings);
         assert_eq!(counters[0].samples, [(Duration::from_millis(1500), 7.0)]);

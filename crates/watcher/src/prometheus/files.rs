@@ -23,7 +23,6 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 /// The files, read again while queries go on.
 pub(super) struct Files {
     settings: PrometheusSettings,
-    timeout: Duration,
     state: Arc<Mutex<State>>,
     /// Whether a thread reads them: there is never a second one.
     is_reading: Arc<AtomicBool>,
@@ -52,11 +51,11 @@ impl Files {
     ///
     /// # Errors
     /// When a file cannot be used. The error names the setting.
-    pub(super) fn read(settings: &PrometheusSettings, timeout: Duration) -> anyhow::Result<Self> {
-        let contents = Contents::read(settings, timeout, None)?;
+    pub(super) fn read(settings: &PrometheusSettings) -> anyhow::Result<Self> {
+        let contents = Contents::read(settings, None)?;
         let state = State { contents, read: Instant::now(), has_failed: false };
         let (state, is_reading) = (Arc::new(Mutex::new(state)), Arc::default());
-        Ok(Self { settings: settings.clone(), timeout, state, is_reading })
+        Ok(Self { settings: settings.clone(), state, is_reading })
     }
 
     /// What was read last. A thread of its own reads the files again, at most once a second.
@@ -67,11 +66,10 @@ impl Files {
         };
         let is_old = READ_EVERY <= read.elapsed() && self.has_files();
         if is_old && !self.is_reading.swap(true, Ordering::Relaxed) {
-            let (settings, timeout, before) =
-                (self.settings.clone(), self.timeout, contents.clone());
+            let (settings, before) = (self.settings.clone(), contents.clone());
             let (state, is_reading) = (Arc::clone(&self.state), Arc::clone(&self.is_reading));
             tokio::task::spawn_blocking(move || {
-                let result = Contents::read(&settings, timeout, Some(before));
+                let result = Contents::read(&settings, Some(before));
                 lock(&state).record(result);
                 is_reading.store(false, Ordering::Relaxed);
             });
@@ -113,18 +111,14 @@ impl State {
 
 impl Contents {
     /// Reads the files; keeps the clients if no certificate has changed.
-    fn read(
-        settings: &PrometheusSettings,
-        timeout: Duration,
-        before: Option<Self>,
-    ) -> anyhow::Result<Self> {
+    fn read(settings: &PrometheusSettings, before: Option<Self>) -> anyhow::Result<Self> {
         let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
         let written = certificates(settings).map(|path| path.and_then(modified)).to_vec();
         let (client, fresh_client) = match before {
             Some(before) if before.written == written => (before.client, before.fresh_client),
             _ => {
-                let fresh_client = builder(settings, timeout)?.pool_max_idle_per_host(0);
-                (builder(settings, timeout)?.build()?, fresh_client.build()?)
+                let fresh_client = builder(settings)?.pool_max_idle_per_host(0);
+                (builder(settings)?.build()?, fresh_client.build()?)
             }
         };
         let token = settings.prometheus_token_file.as_deref();
@@ -156,9 +150,9 @@ fn certificates(settings: &PrometheusSettings) -> [Option<&Path>; 3] {
         .map(Option::as_deref)
 }
 
-fn builder(settings: &PrometheusSettings, timeout: Duration) -> anyhow::Result<ClientBuilder> {
+fn builder(settings: &PrometheusSettings) -> anyhow::Result<ClientBuilder> {
     let [ca, cert, key] = certificates(settings);
-    let mut builder = crate::http_client(timeout);
+    let mut builder = crate::http_client();
     let url = settings.prometheus_url.url();
     let has_tls = |url: &str| url.starts_with("https");
     let needs_tls =

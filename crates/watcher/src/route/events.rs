@@ -9,6 +9,7 @@ use tokio::{
     task::AbortHandle,
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use super::{Error, FIELD_MANAGER};
 use crate::{
@@ -42,7 +43,8 @@ pub(crate) struct EventPublisher {
 impl EventPublisher {
     pub(super) fn start(server: ApiServer, limit: Duration, results: Results) -> Self {
         let (queue, waiting) = channel(QUEUE);
-        let task = tokio::spawn(publish_all(server, waiting, results.clone(), limit));
+        let task =
+            tokio::spawn(publish_all(server, waiting, results.clone(), limit).in_current_span());
         Self { queue, results, task: task.abort_handle() }
     }
 

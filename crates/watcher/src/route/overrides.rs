@@ -1,10 +1,9 @@
 //! Parses the overrides, which operators set as annotations of the object.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use contract::Cluster;
 use humantime::parse_rfc3339;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use policy::Overrides;
 
 /// `"true"`: the watcher writes nothing.
@@ -33,12 +32,12 @@ const PREFIX: &str = "istiowatcher/";
 
 /// Returns the overrides at a time, and what is wrong with them. An invalid override holds what it concerns,
 /// because an operator meant something by it.
-pub(super) fn parse(metadata: &ObjectMeta, now: SystemTime) -> (Overrides, Option<String>) {
+pub(super) fn parse(
+    annotations: Option<&BTreeMap<String, String>>,
+    now: SystemTime,
+) -> (Overrides, Option<String>) {
     let mut invalid = None;
-    let value = |name: &str| {
-        let all = metadata.annotations.as_ref()?;
-        all.get(name).map(String::as_str)
-    };
+    let value = |name: &str| annotations?.get(name).map(String::as_str);
     let mut refuse = |name: &str, value: &str, accepted: &str| {
         let value: String = value.chars().take(MAX_VALUE).collect();
         invalid.get_or_insert_with(|| {
@@ -71,7 +70,7 @@ pub(super) fn parse(metadata: &ObjectMeta, now: SystemTime) -> (Overrides, Optio
         }
         cluster
     });
-    let names = metadata.annotations.iter().flat_map(|all| all.keys());
+    let names = annotations.into_iter().flat_map(|all| all.keys());
     let is_unknown = |name: &&String| {
         name.starts_with(PREFIX)
             && ![PAUSE, PAUSE_UNTIL, FORCE, HOLD_HOME, EJECTED, LEADER].contains(&name.as_str())
@@ -85,6 +84,19 @@ pub(super) fn parse(metadata: &ObjectMeta, now: SystemTime) -> (Overrides, Optio
     (Overrides { pause, force, hold_home }, invalid)
 }
 
+/// The overrides of a `BurstPolicy` and those of its route. If both force a cluster, the policy's counts.
+pub(super) fn merge(
+    (of_policy, invalid_at_policy): (Overrides, Option<String>),
+    (of_route, invalid_at_route): (Overrides, Option<String>),
+) -> (Overrides, Option<String>) {
+    let overrides = Overrides {
+        pause: of_policy.pause || of_route.pause,
+        force: of_policy.force.or(of_route.force),
+        hold_home: of_policy.hold_home || of_route.hold_home,
+    };
+    (overrides, invalid_at_policy.or(invalid_at_route))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,9 +108,7 @@ mod tests {
     #[track_caller]
     fn check(annotations: &[(&str, &str)], expected: Overrides, expected_invalid: Option<&str>) {
         let pairs = annotations.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let annotations = Some(pairs.collect());
-        let (overrides, invalid) =
-            parse(&ObjectMeta { annotations, ..ObjectMeta::default() }, now());
+        let (overrides, invalid) = parse(Some(&pairs.collect()), now());
         assert_eq!(overrides, expected);
         match (invalid, expected_invalid) {
             (None, None) => {}
@@ -120,6 +130,18 @@ mod tests {
         check(&until("2026-11-29T12:00:00Z"), none, None);
         let force = Some(Cluster::Burst);
         check(&[("istiowatcher/force", "burst")], Overrides { force, ..none }, None);
+    }
+
+    #[test]
+    fn overrides_of_a_policy_and_of_its_route_are_one() {
+        let none = Overrides::default();
+        let pause = Overrides { pause: true, ..none };
+        let to = |cluster| Overrides { force: Some(cluster), ..none };
+        assert_eq!(merge((pause, None), (none, None)).0, pause);
+        assert_eq!(merge((none, None), (pause, None)).0, pause);
+        let forced = merge((to(Cluster::Burst), None), (to(Cluster::Primary), None));
+        assert_eq!(forced.0, to(Cluster::Burst));
+        assert_eq!(merge((none, None), (none, Some("bad".into()))).1.as_deref(), Some("bad"));
     }
 
     #[test]

@@ -5,11 +5,24 @@ use fakes::testing::documentation;
 
 use crate::support::{RunningWatcher, start_both};
 
+const CONTROLLER_MANUAL: &str = include_str!("../../../../docs/burstpolicy.md");
+
 const MANUAL: &str = include_str!("../../../../docs/watcher.md");
 
 #[test]
 fn the_manual_has_every_setting_with_its_default() {
     documentation::check_settings(&watcher::Config::command(), MANUAL);
+}
+
+#[test]
+fn the_manuals_have_every_setting_of_the_controller() {
+    for argument in watcher::ControllerConfig::command().get_arguments() {
+        let Some(name) = argument.get_env().and_then(|name| name.to_str()) else { continue };
+        let is_in = |manual: &str| {
+            manual.contains(&format!("| `{name}`")) || manual.contains(&format!(", `{name}` |"))
+        };
+        assert!(is_in(CONTROLLER_MANUAL) || is_in(MANUAL), "no manual has {name}");
+    }
 }
 
 #[tokio::test]

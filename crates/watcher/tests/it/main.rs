@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod callers;
+mod controller;
 mod credentials;
 mod documentation;
 mod http_route;

@@ -10,7 +10,7 @@ use std::{
 use chassis::settings::from_arguments;
 use policy::{Decider, Overrides, Route, Weights};
 
-use super::{Callers, Lookup, ObservedCallers, ScriptedCaller, text};
+use super::{Callers, Lookup, ObservedCallers, Scraper, ScriptedCaller, text};
 use crate::Config;
 
 /// What the name of the callers resolves to, or why it does not.
@@ -37,12 +37,16 @@ impl Played {
             let names = resolved.lock().unwrap_or_else(PoisonError::into_inner).clone();
             Box::pin(async move { names.map_err(io::Error::other) })
         }));
-        let (source, query) = (&settings.source, settings.query.clone());
+        let (source, query) = (&settings.signal.source, settings.signal.query.clone());
         let now = Duration::from_secs(1000);
+        let (second, scraper) = (Duration::from_secs(1), Arc::new(Scraper::new().unwrap()));
+        let mut callers = Callers::with_lookup(source, query, second, scraper, lookup).unwrap();
+        // The ticks of a test follow one another at once.
+        callers.max_age = Duration::ZERO;
         let mut played = Self {
             living: Vec::new(),
             names,
-            callers: Callers::with_lookup(source, query, Duration::from_secs(1), lookup).unwrap(),
+            callers,
             decider: Decider::new(settings.policy, None, now),
             now,
             in_force,

@@ -1,0 +1,87 @@
+//! The names of the settings: as variables, and as fields of a `BurstPolicy`.
+
+/// Each setting of a policy: its variable, and its field in `spec`.
+pub(super) const FIELDS: &[(&str, &str)] = &[
+    ("ROUTE_KIND", "route.kind"),
+    ("ROUTE_RULE", "route.rule"),
+    ("ROUTE", "route.name"),
+    ("PRIMARY_DESTINATION", "route.primaryDestination"),
+    ("BURST_DESTINATION", "route.burstDestination"),
+    ("INTERVAL", "interval"),
+    ("SOURCE", "signal.source"),
+    ("CALLERS_URL", "signal.callersURL"),
+    ("CALLERS_SERIES", "signal.callersSeries"),
+    ("SERIES", "signal.series"),
+    ("UP_SERIES", "signal.upSeries"),
+    ("CLUSTER_LABEL", "signal.clusterLabels"),
+    ("PRIMARY_CLUSTER", "signal.primaryClusters"),
+    ("BURST_CLUSTER", "signal.burstClusters"),
+    ("QUERY", "signal.query"),
+    ("CLUSTERS_QUERY", "signal.clustersQuery"),
+    ("WINDOW", "signal.window"),
+    ("STALE_AFTER", "signal.staleAfter"),
+    ("POLICY", "policy"),
+    ("CAPACITY", "capacity.requestsPerSecond"),
+    ("CAPACITY_SERVICE", "capacity.service"),
+    ("CAPACITY_QUERY", "capacity.query"),
+    ("BURST_ABOVE", "threshold.burstAbove"),
+    ("HOME_BELOW", "threshold.homeBelow"),
+    ("HOME_HOLD", "threshold.homeHold"),
+    ("SPILL_HEADROOM", "spill.headroom"),
+    ("SPILL_MAX", "spill.max"),
+    ("SPILL_PROBE", "spill.probe"),
+    ("SPILL_STABILIZATION_WINDOW", "spill.stabilizationWindow"),
+    ("SPILL_TOLERANCE", "spill.tolerance"),
+    ("SPILL_STEP", "spill.step"),
+    ("SPILL_STEP_EVERY", "spill.stepEvery"),
+    ("SPILL_FLAP_BUDGET", "spill.flapBudget"),
+    ("FALLBACK", "guards.fallback"),
+    ("FALLBACK_AFTER", "guards.fallbackAfter"),
+    ("FAILOVER", "guards.failover"),
+    ("UNHEALTHY_RATIO", "guards.unhealthyRatio"),
+    ("EJECTION_TIME", "guards.ejectionTime"),
+    ("TRIAL_PERCENT", "guards.trialPercent"),
+    ("BURST_READY_QUERY", "guards.burstReadyQuery"),
+    ("WRITES_PER_MINUTE", "guards.writesPerMinute"),
+    ("DRY_RUN", "dryRun"),
+];
+
+/// The same text, with the names of fields instead of those of variables.
+pub(super) fn with_fields(text: &str) -> String {
+    let is_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_name) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|letter| !is_name(letter)).unwrap_or(from.len());
+        let (word, after) = from.split_at(end);
+        let field = FIELDS.iter().find(|(variable, _)| *variable == word);
+        result.push_str(before);
+        result.push_str(field.map_or(word, |(_, field)| field));
+        rest = after;
+    }
+    result + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_has_each_field() {
+        let manual = include_str!("../../../../docs/burstpolicy.md");
+        for (variable, field) in FIELDS {
+            let row = format!("| `{field}` | `{variable}` |");
+            assert!(manual.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn variables_become_fields() {
+        assert_eq!(
+            with_fields("HOME_BELOW: 6; up to BURST_ABOVE, as PromQL has it in UTC"),
+            "threshold.homeBelow: 6; up to threshold.burstAbove, as PromQL has it in UTC"
+        );
+        assert_eq!(with_fields("ROUTE"), "route.name");
+    }
+}

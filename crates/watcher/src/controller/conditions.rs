@@ -1,0 +1,139 @@
+//! The status of a policy, of what its watch shows.
+
+use std::fmt;
+
+use contract::{DecisionRecord, WatcherStatus};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+
+use crate::{
+    burst_policy::{BurstPolicyStatus, DecisionSummary, condition},
+    dependencies::Problems,
+};
+
+/// The number of decisions in a status.
+const DECISIONS: usize = 5;
+
+/// Why a policy is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Its settings cannot be used.
+    Invalid(String),
+    /// An older policy, of this name, has the same route.
+    Conflict(String),
+    /// There are more policies than this number.
+    TooMany(usize),
+}
+
+impl Refusal {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "Invalid",
+            Self::Conflict(_) => "Conflict",
+            Self::TooMany(_) => "TooManyPolicies",
+        }
+    }
+
+    /// The status of the refused policy.
+    pub(super) fn status(&self, generation: Option<i64>) -> BurstPolicyStatus {
+        let problem = || Some((self.reason(), self.to_string()));
+        let mut conditions = vec![condition("Ready", problem(), generation)];
+        if matches!(self, Self::Conflict(_)) {
+            conditions.push(condition("RouteAccepted", problem(), generation));
+        }
+        BurstPolicyStatus {
+            observed_generation: generation,
+            reason: Some(self.reason().to_owned()),
+            message: Some(self.to_string()),
+            conditions,
+            ..BurstPolicyStatus::default()
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(problem) => f.write_str(problem),
+            Self::Conflict(other) => {
+                write!(
+                    f,
+                    "the BurstPolicy {other}, which is older, moves the weights of this route"
+                )
+            }
+            Self::TooMany(most) => write!(f, "the controller follows {most} policies at most"),
+        }
+    }
+}
+
+/// The status of a policy at work.
+pub(super) fn status(
+    watch: &WatcherStatus,
+    problems: &Problems,
+    generation: Option<i64>,
+) -> BurstPolicyStatus {
+    let rate = |rate: Option<f64>| rate.map(|rate| format!("{rate:.1}/s"));
+    let percent = |weight: fn(&contract::ClusterWeights) -> u32| {
+        let weights = watch.weights.as_ref()?;
+        let sum = weights.primary + weights.burst;
+        i32::try_from((100 * weight(weights)).checked_div(sum)?).ok()
+    };
+    let mut state = watch.state.name().to_owned();
+    state[..1].make_ascii_uppercase();
+    BurstPolicyStatus {
+        observed_generation: generation,
+        state: Some(state),
+        since: Some(Time(Timestamp::now())),
+        reason: Some(watch.reason.clone()),
+        message: Some(watch.text.clone()),
+        rate: rate(watch.observed.rate),
+        capacity: rate(watch.observed.capacity),
+        primary_percent: percent(|weights| weights.primary),
+        burst_percent: percent(|weights| weights.burst),
+        conditions: conditions(watch, problems, generation),
+        decisions: watch.decisions.iter().rev().take(DECISIONS).filter_map(summary).collect(),
+    }
+}
+
+fn conditions(
+    watch: &WatcherStatus,
+    problems: &Problems,
+    generation: Option<i64>,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let named = |name: &'static str, problem: &Option<String>| {
+        problem.clone().map(|problem| (name, problem))
+    };
+    let route = named("RouteUnusable", &problems.route)
+        .or_else(|| named("WriteRefused", &problems.write))
+        .or_else(|| named("InvalidAnnotation", &problems.overrides));
+    let rate = named("RateUnknown", &problems.rate);
+    let ready = (route.clone().or_else(|| rate.clone()))
+        .or_else(|| named("CapacityUnknown", &problems.capacity))
+        .or_else(|| named("BurstReadinessUnknown", &problems.burst_readiness));
+    let rate = rate.or_else(|| {
+        let gap = watch.observed.unknown.as_ref()?;
+        Some(("NotYet", format!("there is no rate yet ({gap})")))
+    });
+    let is_unhealthy = ["ClusterUnhealthy", "ClusterEjected", "ClusterOnTrial", "BothUnhealthy"]
+        .contains(&watch.reason.as_str());
+    let clusters = is_unhealthy.then_some((watch.reason.as_str(), watch.text.clone()));
+    vec![
+        condition("Ready", ready, generation),
+        condition("RouteAccepted", route, generation),
+        condition("RateKnown", rate, generation),
+        condition("ClustersHealthy", clusters, generation),
+    ]
+}
+
+fn summary(decision: &DecisionRecord) -> Option<DecisionSummary> {
+    let text =
+        |weights: &contract::ClusterWeights| format!("{}/{}", weights.primary, weights.burst);
+    let time = Timestamp::from_second(decision.at as i64).ok()?;
+    Some(DecisionSummary {
+        time: Time(time),
+        reason: decision.reason.clone(),
+        message: decision.text.clone(),
+        from: text(&decision.from),
+        to: text(&decision.to),
+        outcome: decision.outcome.clone(),
+    })
+}

@@ -1,0 +1,267 @@
+//! The known policies, and the task of each.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use chassis::{Shutdown, probes::Readiness};
+use contract::WatcherStatus;
+use kube::{
+    Resource as _, ResourceExt as _,
+    api::{ApiResource, DynamicObject},
+};
+use prometheus_client::registry::Registry;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use super::{conditions::Refusal, reporter::Reporter};
+use crate::{
+    burst_policy::{BurstPolicy, ValidPolicy},
+    config::{RouteKind, SourceKind, WatchSettings},
+    metrics::Metrics,
+    route::PolicyHandle,
+    status::Status,
+    watch::{Records, Shared, Watch},
+};
+
+/// The largest number of policies that one controller follows. Further ones are refused.
+const MAX_POLICIES: usize = 1_000;
+
+/// The namespace and the name of a policy.
+pub(super) type Key = (String, String);
+
+/// What identifies a route.
+type RouteKey = (RouteKind, String, String);
+
+/// All policies.
+pub(super) struct Policies {
+    shared: Shared,
+    known: BTreeMap<Key, Known>,
+    running: Running,
+}
+
+/// A policy as the API server has it.
+struct Known {
+    object: DynamicObject,
+    policy: Result<ValidPolicy, String>,
+}
+
+/// The running policies. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Running(Arc<Mutex<BTreeMap<Key, Task>>>);
+
+/// A running policy.
+struct Task {
+    /// What it was started with: it starts again when this changes.
+    version: (Option<String>, Option<i64>, Option<Refusal>),
+    annotations: watch::Sender<Arc<BTreeMap<String, String>>>,
+    registry: Arc<Registry>,
+    status: Option<Status>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Task>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The status of a policy; `None` if there is none.
+    pub(super) fn status(&self, key: &Key) -> Option<WatcherStatus> {
+        Some(self.lock().get(key)?.status.as_ref()?.get())
+    }
+
+    /// The metrics of all policies.
+    pub(super) fn registries(&self) -> Vec<Arc<Registry>> {
+        self.lock().values().map(|task| Arc::clone(&task.registry)).collect()
+    }
+
+    /// The numbers of policies at work, and of refused ones.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let lock = self.lock();
+        let at_work = lock.values().filter(|task| task.version.2.is_none()).count();
+        (at_work, lock.len() - at_work)
+    }
+}
+
+impl Policies {
+    pub(super) fn new(shared: Shared, running: Running) -> Self {
+        Self { shared, known: BTreeMap::new(), running }
+    }
+
+    /// Takes a list of all policies that there are.
+    pub(super) fn replace(&mut self, all: Vec<DynamicObject>) {
+        self.known = all.into_iter().map(known).collect();
+        self.reconcile();
+    }
+
+    /// Takes a new or changed policy.
+    pub(super) fn apply(&mut self, object: DynamicObject) {
+        let (key, known) = known(object);
+        self.known.insert(key, known);
+        self.reconcile();
+    }
+
+    /// Forgets a policy. Its route keeps its weights.
+    pub(super) fn delete(&mut self, key: &Key) {
+        self.known.remove(key);
+        self.reconcile();
+    }
+
+    /// Starts and ends tasks, so that each known policy has one of its present version.
+    fn reconcile(&mut self) {
+        let owners = self.owners();
+        let mut running = self.running.lock();
+        running.retain(|key, _| {
+            let is_known = self.known.contains_key(key);
+            if !is_known {
+                tracing::info!(
+                    namespace = key.0,
+                    policy = key.1,
+                    "the policy is gone; its route keeps its weights"
+                );
+            }
+            is_known
+        });
+        for (number, (key, known)) in self.known.iter().enumerate() {
+            let refusal = match &known.policy {
+                _ if MAX_POLICIES <= number => Some(Refusal::TooMany(MAX_POLICIES)),
+                Err(problem) => Some(Refusal::Invalid(problem.clone())),
+                Ok(policy) => match &owners[&route_key(policy)] {
+                    owner if *owner == key => None,
+                    (_, owner) => Some(Refusal::Conflict(owner.clone())),
+                },
+            };
+            let metadata = &known.object.metadata;
+            let version = (metadata.uid.clone(), metadata.generation, refusal);
+            let annotations = Arc::new(metadata.annotations.clone().unwrap_or_default());
+            match running.get(key) {
+                Some(task) if task.version == version => {
+                    task.annotations.send_if_modified(|present| {
+                        let is_other = **present != *annotations;
+                        *present = annotations;
+                        is_other
+                    });
+                }
+                _ => {
+                    // The task before ends first.
+                    running.remove(key);
+                    let task = self.start(key, known, version, annotations);
+                    running.insert(key.clone(), task);
+                }
+            }
+        }
+    }
+
+    /// The policy that each route follows: the oldest.
+    fn owners(&self) -> HashMap<RouteKey, &Key> {
+        let mut owners = HashMap::<RouteKey, (&Key, &Known)>::new();
+        let age = |(key, known): (&Key, &Known)| {
+            (known.object.metadata.creation_timestamp.clone(), key.clone())
+        };
+        for (key, known) in &self.known {
+            let Ok(policy) = &known.policy else { continue };
+            let owner = owners.entry(route_key(policy)).or_insert((key, known));
+            if age((key, known)) < age(*owner) {
+                *owner = (key, known);
+            }
+        }
+        owners.into_iter().map(|(route, (key, _))| (route, key)).collect()
+    }
+
+    fn start(
+        &self,
+        key: &Key,
+        known: &Known,
+        version: (Option<String>, Option<i64>, Option<Refusal>),
+        annotations: Arc<BTreeMap<String, String>>,
+    ) -> Task {
+        let (namespace, name) = key.clone();
+        let span = tracing::info_span!("policy", namespace, name);
+        let _entered = span.clone().entered();
+        let (annotations, receiver) = watch::channel(annotations);
+        let labels = [("namespace".into(), namespace.into()), ("policy".into(), name.into())];
+        let mut registry = Registry::with_prefix_and_labels("watcher", labels.into_iter());
+        let reporter = Reporter::new(&self.shared, &known.object);
+        let (status, task) = match (&known.policy, version.2.clone()) {
+            (Ok(policy), None) => {
+                let records = Records {
+                    metrics: Arc::new(Metrics::new(&mut registry)),
+                    status: Status::new(&policy.watch),
+                    // The controller is ready, whatever one of its policies is.
+                    readiness: Readiness::new(Shutdown::new()),
+                };
+                let reference = known.object.object_ref(&ApiResource::erase::<BurstPolicy>(&()));
+                let handle = PolicyHandle { annotations: receiver, reference };
+                let (status, shared, policy) =
+                    (records.status.clone(), self.shared.clone(), policy.clone());
+                let phase = phase(key, &policy.watch);
+                let task = tokio::spawn(
+                    watch_route(shared, policy, handle, records, reporter, phase).in_current_span(),
+                );
+                (Some(status), task)
+            }
+            (_, refusal) => {
+                let refusal = refusal.unwrap_or(Refusal::TooMany(MAX_POLICIES));
+                tracing::warn!("the policy is refused: {refusal}");
+                (None, tokio::spawn(reporter.report_refusal(refusal).in_current_span()))
+            }
+        };
+        Task {
+            version,
+            annotations,
+            registry: Arc::new(registry),
+            status,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+/// Watches the route of a policy, and reports.
+async fn watch_route(
+    shared: Shared,
+    policy: ValidPolicy,
+    handle: PolicyHandle,
+    records: Records,
+    reporter: Reporter,
+    phase: Duration,
+) {
+    sleep(phase).await;
+    let status = records.status.clone();
+    let ValidPolicy { route, watch } = &policy;
+    match Watch::new(&shared, route, watch, Some(handle), records) {
+        Err(error) => reporter.report_refusal(Refusal::Invalid(format!("{error:#}"))).await,
+        Ok(watch) => tokio::select! {
+            never = Box::pin(watch.run()) => match never {},
+            () = reporter.report(status) => {}
+        },
+    }
+}
+
+/// Spreads the ticks of all policies over the interval. Those of the same callers look at the same time, so
+/// that one read serves all.
+fn phase(key: &Key, watch: &WatchSettings) -> Duration {
+    let signal = &watch.signal.source;
+    let is_shared = signal.source == SourceKind::Callers;
+    let callers = is_shared.then(|| signal.callers_url.to_string());
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    let hash = callers.map_or_else(|| hasher.hash_one(key), |callers| hasher.hash_one(callers));
+    let interval = watch.interval.min(Duration::from_secs(1)).as_millis().max(1) as u64;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    // The clock is the same for all policies, whenever each one starts.
+    Duration::from_millis((hash % interval + interval - now % interval) % interval)
+}
+
+fn known(object: DynamicObject) -> (Key, Known) {
+    let key = (object.namespace().unwrap_or_default(), object.name_any());
+    let policy = ValidPolicy::read(&object);
+    (key, Known { object, policy })
+}
+
+fn route_key(policy: &ValidPolicy) -> RouteKey {
+    let route = &policy.route;
+    (route.route_kind, route.namespace.clone(), route.route.clone())
+}

@@ -1,0 +1,130 @@
+//! Writes the status of one policy: on change, and otherwise seldom.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::conditions::{self, Refusal};
+use crate::{
+    api_server::ApiServer,
+    burst_policy::{BurstPolicy, BurstPolicyStatus},
+    lease::Leadership,
+    route::{Error, FIELD_MANAGER},
+    status::Status,
+    watch::Shared,
+};
+
+/// The time between two looks at what is to be written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The least time between two writes of what has changed.
+const LEAST_PAUSE: Duration = Duration::from_secs(3);
+
+/// The least time between two writes if only numbers have changed.
+const NUMBERS_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the API server may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Writes the status of one policy.
+pub(super) struct Reporter {
+    server: ApiServer,
+    leadership: Leadership,
+    namespace: String,
+    name: String,
+    generation: Option<i64>,
+    written: BurstPolicyStatus,
+    written_at: Option<Instant>,
+    has_failed: bool,
+}
+
+impl Reporter {
+    pub(super) fn new(shared: &Shared, object: &DynamicObject) -> Self {
+        let written = object.data.get("status").cloned().unwrap_or_default();
+        Self {
+            server: shared.server.clone(),
+            leadership: shared.leadership.clone(),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            generation: object.metadata.generation,
+            written: serde_json::from_value(written).unwrap_or_default(),
+            written_at: None,
+            has_failed: false,
+        }
+    }
+
+    /// Reports that the policy is refused, for ever.
+    pub(super) async fn report_refusal(mut self, refusal: Refusal) {
+        loop {
+            self.report_once(refusal.status(self.generation)).await;
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Reports what the watch of the route shows, for ever.
+    pub(super) async fn report(mut self, status: Status) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            let (watch, problems) = (status.get(), status.problems());
+            if problems.is_observed {
+                self.report_once(conditions::status(&watch, &problems, self.generation)).await;
+            }
+        }
+    }
+
+    /// Writes a status if that is due, and if this controller is the one that decides.
+    async fn report_once(&mut self, mut status: BurstPolicyStatus) {
+        status.continue_from(&self.written);
+        let since = self.written_at.map(|at| at.elapsed());
+        let pause = if is_news(&self.written, &status) { LEAST_PAUSE } else { NUMBERS_EVERY };
+        let is_due = since.is_none_or(|since| pause <= since) && status != self.written;
+        if !is_due || !self.leadership.is_held() {
+            return;
+        }
+        self.written_at = Some(Instant::now());
+        match timeout(LIMIT, self.write(&status)).await {
+            Ok(Ok(())) => {
+                self.written = status;
+                self.has_failed = false;
+            }
+            Ok(Err(error)) => self.log_failure(&error.to_string()),
+            Err(_) => self.log_failure("the API server did not answer in time"),
+        }
+    }
+
+    async fn write(&self, status: &BurstPolicyStatus) -> Result<(), Error> {
+        let client = self.server.client().map_err(Error::Unreachable)?;
+        let resource = ApiResource::erase::<BurstPolicy>(&());
+        let api = Api::<DynamicObject>::namespaced_with(client, &self.namespace, &resource);
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({ "status": status }));
+        api.patch_status(&self.name, &parameters, &patch).await?;
+        Ok(())
+    }
+
+    fn log_failure(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            tracing::warn!("the controller cannot write the status of the policy: {why}");
+        }
+    }
+}
+
+/// Whether more than numbers differ. The sentences hold numbers.
+fn is_news(before: &BurstPolicyStatus, after: &BurstPolicyStatus) -> bool {
+    let key = |status: &BurstPolicyStatus| {
+        let conditions = status.conditions.iter();
+        let conditions: Vec<_> =
+            conditions.map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone())).collect();
+        let newest: Option<Timestamp> = status.decisions.first().map(|newest| newest.time.0);
+        let rarely = (status.primary_percent, status.burst_percent, status.capacity.clone());
+        (status.observed_generation, status.state.clone(), rarely, conditions, newest)
+    };
+    key(before) != key(after)
+}

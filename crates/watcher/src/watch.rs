@@ -1,0 +1,138 @@
+//! One route under watch: the control loop, and the checks that go on beside it.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use chassis::probes::Readiness;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    api_server::ApiServer,
+    callers::Scraper,
+    cluster_sources::ClusterSources,
+    config::{RouteSettings, SourceKind, WatchSettings},
+    control_loop::ControlLoop,
+    dependencies::Dependencies,
+    lease::Leadership,
+    metrics::Metrics,
+    prometheus::{Connection, Prometheus},
+    recorder::Recorder,
+    route::{PolicyHandle, RouteClient},
+    source::Source,
+    status::Status,
+};
+
+/// How long the first tick waits for the credentials of the API server.
+const FIRST_TICK_WITHIN: Duration = Duration::from_secs(1);
+
+/// The time between two checks of the query, and of the right to write.
+const CHECK_EVERY: Duration = Duration::from_secs(3600);
+
+/// The time between two checks before the first traffic, and while the watcher may not write.
+const CHECK_SOON: Duration = Duration::from_secs(30);
+
+/// What all watched routes of a process share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) server: ApiServer,
+    pub(crate) prometheus: Arc<Connection>,
+    pub(crate) scraper: Arc<Scraper>,
+    pub(crate) leadership: Leadership,
+}
+
+/// Where a watched route is recorded.
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) status: Status,
+    pub(crate) readiness: Readiness,
+}
+
+impl Records {
+    fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.metrics), self.status.clone())
+    }
+}
+
+/// One route under watch.
+pub(crate) struct Watch {
+    settings: WatchSettings,
+    control_loop: ControlLoop,
+    prometheus: Arc<Prometheus>,
+    route_client: Arc<RouteClient>,
+    records: Records,
+}
+
+impl Watch {
+    /// # Errors
+    /// When the settings cannot be used.
+    pub(crate) fn new(
+        shared: &Shared,
+        route: &RouteSettings,
+        settings: &WatchSettings,
+        policy: Option<PolicyHandle>,
+        records: Records,
+    ) -> anyhow::Result<Self> {
+        let Shared { server, prometheus, scraper, leadership } = shared.clone();
+        let limit = settings.timeout();
+        let prometheus = Prometheus::new(prometheus, settings.signal.query.clone(), limit);
+        let prometheus = Arc::new(prometheus);
+        let events = records.metrics.events.clone();
+        let route_client = RouteClient::new(server.clone(), route.clone(), policy, limit, events);
+        let route_client = Arc::new(route_client);
+        let (policy, namespace) = (&settings.policy, route.namespace.as_str());
+        let clusters =
+            ClusterSources::new(policy, server, namespace, Arc::clone(&prometheus), limit);
+        let control_loop = ControlLoop::new(
+            settings,
+            Source::new(settings, Arc::clone(&prometheus), scraper)?,
+            clusters,
+            Arc::clone(&route_client),
+            leadership,
+            records.recorder(),
+            Dependencies::new(&records.readiness, route.route_kind),
+        );
+        Ok(Self { settings: settings.clone(), control_loop, prometheus, route_client, records })
+    }
+
+    /// Watches for ever.
+    pub(crate) async fn run(self) -> Infallible {
+        let Self { settings, control_loop, prometheus, route_client, records } = self;
+        let watch = async {
+            // Usually the credentials are there at once, and then the first tick finds them.
+            let _ = timeout(FIRST_TICK_WITHIN, route_client.ready()).await;
+            control_loop.run(settings.interval).await
+        };
+        tokio::select! {
+            never = Box::pin(watch) => match never {},
+            never = check_query(&settings, &prometheus, records.recorder()) => match never {},
+            never = check_write(&route_client, records.recorder()) => match never {},
+        }
+    }
+}
+
+/// Checks `SERIES` or `QUERY` for ever. What the callers themselves show, each tick checks.
+async fn check_query(
+    settings: &WatchSettings,
+    prometheus: &Prometheus,
+    recorder: Recorder,
+) -> Infallible {
+    if settings.signal.source.source == SourceKind::Callers {
+        return std::future::pending().await;
+    }
+    loop {
+        let finding = prometheus.check().await;
+        recorder.record_query_check(&finding);
+        sleep(if finding.is_preliminary() { CHECK_SOON } else { CHECK_EVERY }).await;
+    }
+}
+
+/// Tries a write for ever, as a dry run of the API server: an operator learns before the first burst that
+/// the watcher could not write.
+async fn check_write(route_client: &RouteClient, recorder: Recorder) -> Infallible {
+    route_client.ready().await;
+    loop {
+        let result = route_client.check_write().await;
+        recorder.record_write_check(&result);
+        sleep(if result.is_ok() { CHECK_EVERY } else { CHECK_SOON }).await;
+    }
+}
