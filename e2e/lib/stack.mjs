@@ -44,10 +44,10 @@ export class Stack {
   }
 
   /** Starts `local`'s fakes alone, at these ports. Without ports of workers, its mesh leads nowhere. */
-  async fakes({ mesh, prometheus, kubernetes, primary = 1, burst = 1 }, name = "fakes") {
+  async fakes({ mesh, prometheus, kubernetes, primary = 1, burst = 1 }, name = "fakes", settings = {}) {
     const ports = { MESH_PORT: mesh, PROMETHEUS_PORT: prometheus, KUBERNETES_PORT: kubernetes, WORKER_PRIMARY_PORT: primary, WORKER_BURST_PORT: burst };
     const given = Object.entries(ports).filter(([, port]) => port !== undefined).map(([variable, port]) => [variable, String(port)]);
-    this.add(Process.ours("local", { FAKES_ONLY: "true", ...Object.fromEntries(given) }, {}, name));
+    this.add(Process.ours("local", { FAKES_ONLY: "true", ...Object.fromEntries(given), ...settings }, {}, name));
     if (mesh) await eventually("the fakes listen", () => answers(`http://127.0.0.1:${mesh}/stats/prometheus`));
   }
 

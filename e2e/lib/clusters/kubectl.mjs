@@ -19,6 +19,10 @@ export async function kubectl(context, ...args) {
   return stdout.trim();
 }
 
+/** Applies or deletes what a folder's kustomization describes, whose objects name their namespaces. */
+export const kustomize = (context, command, folder, ...args) =>
+  execute("kubectl", ["--context", context, command, "-k", folder, ...args], { cwd: root, timeout: 180_000 });
+
 /** Applies a manifest that is no file. */
 export async function applyText(context, manifest) {
   const applying = execute("kubectl", ["--context", context, "--namespace", "default", "apply", "-f", "-"], { timeout: 60_000 });
