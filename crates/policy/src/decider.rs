@@ -146,6 +146,7 @@ impl Decider {
         self.observe_route(now, in_force);
         let base = self.without_guards(in_force);
         let proposal = self.propose(now, base);
+        // A policy that waits is displaced by no guard. A circuit breaker may send more to burst, too.
         let proposal = self.wait_for_burst(now, proposal, in_force);
         let by_policy = proposal.weights;
         let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);

@@ -1,4 +1,4 @@
-//! The status of a policy, of what its watch shows.
+//! Derives the status of a policy from what its watch shows.
 
 use std::fmt;
 

@@ -54,10 +54,17 @@ struct Known {
 #[derive(Clone, Default)]
 pub(super) struct Running(Arc<Mutex<BTreeMap<Key, Task>>>);
 
+/// What a task was started with: it starts again when this changes.
+#[derive(PartialEq, Eq)]
+struct Version {
+    uid: Option<String>,
+    generation: Option<i64>,
+    refusal: Option<Refusal>,
+}
+
 /// A running policy.
 struct Task {
-    /// What it was started with: it starts again when this changes.
-    version: (Option<String>, Option<i64>, Option<Refusal>),
+    version: Version,
     annotations: watch::Sender<Arc<BTreeMap<String, String>>>,
     registry: Arc<Registry>,
     status: Option<Status>,
@@ -82,7 +89,7 @@ impl Running {
     /// The numbers of policies at work, and of refused ones.
     pub(super) fn count(&self) -> (usize, usize) {
         let lock = self.lock();
-        let at_work = lock.values().filter(|task| task.version.2.is_none()).count();
+        let at_work = lock.values().filter(|task| task.version.refusal.is_none()).count();
         (at_work, lock.len() - at_work)
     }
 }
@@ -136,7 +143,8 @@ impl Policies {
                 },
             };
             let metadata = &known.object.metadata;
-            let version = (metadata.uid.clone(), metadata.generation, refusal);
+            let (uid, generation) = (metadata.uid.clone(), metadata.generation);
+            let version = Version { uid, generation, refusal };
             let annotations = Arc::new(metadata.annotations.clone().unwrap_or_default());
             match running.get(key) {
                 Some(task) if task.version == version => {
@@ -176,7 +184,7 @@ impl Policies {
         &self,
         key: &Key,
         known: &Known,
-        version: (Option<String>, Option<i64>, Option<Refusal>),
+        version: Version,
         annotations: Arc<BTreeMap<String, String>>,
     ) -> Task {
         let (namespace, name) = key.clone();
@@ -186,7 +194,7 @@ impl Policies {
         let labels = [("namespace".into(), namespace.into()), ("policy".into(), name.into())];
         let mut registry = Registry::with_prefix_and_labels("watcher", labels.into_iter());
         let reporter = Reporter::new(&self.shared, &known.object);
-        let (status, task) = match (&known.policy, version.2.clone()) {
+        let (status, task) = match (&known.policy, version.refusal.clone()) {
             (Ok(policy), None) => {
                 let records = Records {
                     metrics: Arc::new(Metrics::new(&mut registry)),

@@ -23,7 +23,7 @@ use crate::{
 /// The time between two looks at what is to be written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The least time between two writes of what has changed.
+/// The least time between two writes of a status that has changed.
 const LEAST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The least time between two writes if only numbers have changed.
