@@ -100,6 +100,9 @@ pub struct Observed {
     /// The rate above which traffic leaves primary, in requests per second; none if it is unknown.
     #[serde(default)]
     pub capacity: Option<f64>,
+    /// The requests that burst received within the last hour; none without a budget.
+    #[serde(default)]
+    pub burst_requests: Option<f64>,
     /// The share of the requests that the weights divide, 0.5 to 1.
     pub movable_share: Option<f64>,
     /// Requests per second to primary, to burst, and to no known cluster.

@@ -11,9 +11,10 @@ use contract::Cluster;
 
 use crate::{
     CallerStates, Ejection, Observation, PolicyKind, Reason, Route, Settings, Weights,
-    burst_readiness::BurstReadiness, capacity::Capacity, circuit_breaker::CircuitBreaker,
-    conflict_backoff::ConflictBackoff, proposal::Proposal, requests::RequestHistory,
-    shares::Shares, spill::Spill, threshold, write_limit::WriteLimit,
+    budget::Budget, burst_readiness::BurstReadiness, capacity::Capacity,
+    circuit_breaker::CircuitBreaker, conflict_backoff::ConflictBackoff, proposal::Proposal,
+    ramp::Ramp, requests::RequestHistory, shares::Shares, spill::Spill, threshold,
+    write_limit::WriteLimit,
 };
 
 /// Where the traffic should go, and why.
@@ -36,6 +37,8 @@ pub struct Decider {
     requests: RequestHistory,
     capacity: Capacity,
     burst_readiness: BurstReadiness,
+    ramp: Ramp,
+    budget: Budget,
     shares: Shares,
     spill: Spill,
     burst_breaker: CircuitBreaker,
@@ -63,7 +66,9 @@ impl Decider {
             policy: settings.policy,
             requests: RequestHistory::new(stale_after, now),
             capacity: Capacity::new(settings.capacity.clone(), now),
-            burst_readiness: BurstReadiness::new(settings.guards.burst_ready_query.is_some()),
+            burst_readiness: BurstReadiness::new(settings.burst.must_be_ready()),
+            ramp: Ramp::new(&settings.burst),
+            budget: Budget::new(settings.burst.burst_requests_per_hour),
             shares: Shares::default(),
             spill: Spill::new(&settings),
             burst_breaker: breaker(Cluster::Burst),
@@ -95,6 +100,23 @@ impl Decider {
         breakers.into_iter().filter_map(CircuitBreaker::ejection).collect()
     }
 
+    /// Continues the budget of a watcher before this one, with the requests to burst of the last hour.
+    pub fn restore_budget(&mut self, now: Duration, requests: f64) {
+        self.budget.restore(now, requests);
+    }
+
+    /// The requests to burst of the last hour, by the rate and the weights; `None` without a budget.
+    #[must_use]
+    pub fn burst_requests(&self) -> Option<f64> {
+        self.budget.requests()
+    }
+
+    /// Whether these weights send burst more than it has at rest.
+    #[must_use]
+    pub fn is_bursting(&self, weights: Weights) -> bool {
+        self.settings.is_bursting(weights)
+    }
+
     /// Observes the traffic, whether or not a decision follows.
     pub fn observe(&mut self, now: Duration, observation: &Observation) {
         self.requests.observe(now, observation);
@@ -123,7 +145,7 @@ impl Decider {
     }
 
     /// Observes whether burst is ready for more traffic; `None` if that is unknown. It matters only with
-    /// `BURST_READY_QUERY`.
+    /// `BURST_READY_QUERY` or `BURST_READY_URL`.
     pub fn observe_burst_readiness(&mut self, now: Duration, is_ready: Option<bool>) {
         self.burst_readiness.observe(now, is_ready);
     }
@@ -148,9 +170,12 @@ impl Decider {
         let proposal = self.propose(now, base);
         // A policy that waits is displaced by no guard. A circuit breaker may send more to burst, too.
         let proposal = self.wait_for_burst(now, proposal, in_force);
+        let proposal = self.ramp.limit(now, proposal, base);
         let by_policy = proposal.weights;
         let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);
+        let proposal = self.budget.limit(proposal);
         let proposal = self.wait_for_burst(now, proposal, in_force);
+        let proposal = self.ramp.limit(now, proposal, in_force);
         self.record_displaced(by_policy, &proposal);
         let proposal = explain_return(proposal, base, in_force);
         let proposal = route.overrides.apply(proposal, in_force);
@@ -180,7 +205,11 @@ impl Decider {
             breaker.observe(now, self.requests.timeline(), &self.shares, in_force);
         }
         self.requests.observe_split(&self.shares, in_force);
-        self.spill.movable_share = self.requests.movable_share();
+        let movable_share = self.requests.movable_share();
+        self.spill.movable_share = movable_share;
+        self.ramp.observe(now, in_force);
+        let rate = self.requests.estimate(now).ok().map(|estimate| estimate.rate);
+        self.budget.observe(now, rate, in_force.burst_share() * movable_share);
     }
 
     /// The weights that would be in force if no guard had displaced them.

@@ -7,6 +7,7 @@
 //! Read `decider.rs` first: [`Decider::decide`] is a sequence of named steps, and each step has a
 //! module of its own.
 
+mod budget;
 mod burst_readiness;
 mod capacity;
 mod circuit_breaker;
@@ -18,6 +19,7 @@ mod evidence;
 mod obedience;
 mod observation;
 mod proposal;
+mod ramp;
 mod reason;
 mod requests;
 mod route;
@@ -39,7 +41,7 @@ pub use reason::{HumanDuration, Reason};
 pub use requests::RequestHistory;
 pub use route::{Overrides, Route};
 pub use settings::{
-    CapacitySettings, Fallback, GuardSettings, PolicyKind, Settings, SpillSettings,
+    BurstSettings, CapacitySettings, Fallback, GuardSettings, PolicyKind, Settings, SpillSettings,
     ThresholdSettings,
 };
 pub use weights::Weights;

@@ -132,6 +132,27 @@ pub enum Reason {
         /// `not_ready`, or `unknown`.
         kind: &'static str,
     },
+    /// The weight of burst rises by a step.
+    Ramp {
+        /// The new weight of burst, in percent.
+        burst: u32,
+        /// The weight of burst that is needed, in percent.
+        target: u32,
+    },
+    /// The weight of burst rose by a step, and the next one is not due.
+    RampWaiting {
+        /// The weight of burst that is needed, in percent.
+        target: u32,
+        /// How long the next step waits.
+        left: Duration,
+    },
+    /// Burst has received as many requests within an hour as it may.
+    OverBudget {
+        /// The requests of the last hour.
+        requests: f64,
+        /// `BURST_REQUESTS_PER_HOUR`.
+        per_hour: f64,
+    },
     /// The rate has been unknown for so long that `FALLBACK` applies.
     Fallback {
         /// The kind of gap.
@@ -232,6 +253,9 @@ impl Reason {
             Self::Unknown { .. } => "RateUnknown",
             Self::CapacityUnknown { .. } => "CapacityUnknown",
             Self::BurstNotReady { .. } => "BurstNotReady",
+            Self::Ramp { .. } => "Ramp",
+            Self::RampWaiting { .. } => "RampWaiting",
+            Self::OverBudget { .. } => "OverBudget",
             Self::Fallback { .. } => "Fallback",
             Self::ClusterUnhealthy { .. } => "ClusterUnhealthy",
             Self::ClusterEjected { .. } => "ClusterEjected",

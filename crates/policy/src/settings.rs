@@ -1,17 +1,20 @@
 //! The settings of the policies and their guards.
 
+mod burst;
 mod capacity;
 
 use std::{fmt, time::Duration};
 
+pub use burst::BurstSettings;
 pub use capacity::CapacitySettings;
 
+use crate::Weights;
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use value_parsers::{
-    defaults, duration_between, duration_text, not_empty, not_negative, number,
-    schema::{add_rule, durations, numbers, texts},
+    defaults, duration_between, duration_text, not_negative, number,
+    schema::{add_rule, durations, numbers},
     whole_number,
 };
 
@@ -34,6 +37,10 @@ pub struct Settings {
     /// The spill policy.
     #[command(flatten)]
     pub spill: SpillSettings,
+
+    /// When burst may receive traffic, how fast, and how much.
+    #[command(flatten)]
+    pub burst: BurstSettings,
 
     /// What guards both.
     #[command(flatten)]
@@ -179,13 +186,6 @@ pub struct GuardSettings {
     #[schemars(transform = numbers(1, 100))]
     pub trial_percent: u32,
 
-    /// A PromQL query that must return a value other than 0 before burst receives more traffic, such as the
-    /// number of its ready workers
-    #[arg(long, env = "BURST_READY_QUERY", value_parser = not_empty)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(transform = texts("size(self) > 0", 4096, "a PromQL query"))]
-    pub burst_ready_query: Option<String>,
-
     /// How often a minute the watcher may write the weights, 1 to 60
     #[arg(long, env = "WRITES_PER_MINUTE", default_value_t = 20, value_parser = whole_number(1..=60))]
     #[schemars(transform = numbers(1, 60))]
@@ -208,7 +208,18 @@ impl Settings {
     /// A line that names the variables, their values, and what is accepted.
     pub fn validate(&self) -> Result<(), String> {
         self.threshold.validate()?;
+        self.burst.validate()?;
         self.spill.validate()
+    }
+
+    /// Whether these weights send burst more than it has when primary carries all: nothing, or the probe.
+    #[must_use]
+    pub fn is_bursting(&self, weights: Weights) -> bool {
+        let at_rest = match self.policy {
+            PolicyKind::Threshold => 0.0,
+            PolicyKind::Spill => f64::from(self.spill.spill_probe) / 100.0,
+        };
+        at_rest + f64::EPSILON < weights.burst_share()
     }
 }
 

@@ -7,10 +7,11 @@ pub mod defaults;
 pub mod duration_text;
 pub mod schema;
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Parses a duration with its unit, such as `10s` or `500ms`; zero is `0s`.
 ///
@@ -149,6 +150,53 @@ pub fn not_empty(text: &str) -> Result<String, String> {
     }
 }
 
+/// What [`http_url`] accepts, in words, and as a rule of CEL.
+pub const HTTP_URL: &str = "http:// or https:// with a host, and without a user and a password";
+/// See [`HTTP_URL`].
+pub const HTTP_URL_RULE: &str = "self.matches('^https?://[^/@?#]+([/?][^#]*)?$')";
+
+/// Parses a URL of HTTP or HTTPS.
+///
+/// # Errors
+/// When the text is no such URL, or has a user, a password or a fragment.
+pub fn http_url(text: &str) -> Result<String, String> {
+    let is_accepted = |url: &Url| {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let is_http = ["http", "https"].contains(&url.scheme());
+        is_http && !has_user && url.port() != Some(0) && url.fragment().is_none()
+    };
+    let url = Url::parse(text).ok().filter(is_accepted);
+    url.map(String::from).ok_or_else(|| format!("accepted: {HTTP_URL}"))
+}
+
+/// A URL whose path and query may hold a secret. What is logged of it is its host.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// The whole URL.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SecretUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        http_url(text).map(Self)
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = Url::parse(&self.0).ok().map(|url| url.origin().ascii_serialization());
+        write!(f, "{}/…", host.unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +221,25 @@ mod tests {
         for text in ["", ",", " , "] {
             assert!(parse(text).unwrap_err().starts_with("accepted: at least one"), "{text:?}");
         }
+    }
+
+    #[test]
+    fn urls_have_a_host_and_no_user() {
+        for text in ["http://a", "https://a.b:8443/c?d=e", "http://[::1]:80/"] {
+            assert!(http_url(text).is_ok(), "{text}");
+        }
+        for text in
+            ["a", "ftp://a", "http://", "http://u@a", "http://a:0", "http://a/#b", "http://a b"]
+        {
+            assert!(http_url(text).unwrap_err().starts_with("accepted: http:// or"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_url_shows_only_its_host() {
+        let url: SecretUrl = "https://hooks.example:8443/T0K3N?key=b".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "https://hooks.example:8443/…");
+        assert_eq!(url.expose(), "https://hooks.example:8443/T0K3N?key=b");
     }
 
     #[test]

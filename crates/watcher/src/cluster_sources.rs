@@ -9,17 +9,20 @@ use std::{
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::{Api, api::ListParams};
-use policy::CapacitySettings;
+use policy::{BurstSettings, CapacitySettings};
+use reqwest::Client;
 use tokio::time::timeout;
 
 use crate::{
     api_server::ApiServer,
+    http_clients::{Clients, root_cause},
     prometheus::{Prometheus, Unknown},
     route::Error,
 };
 
-/// The time between two lists of endpoints. It is no rate, so it needs no sample a second.
-const LIST_EVERY: Duration = Duration::from_secs(2);
+/// The time between two lists of endpoints, and between two looks at burst. Neither is a rate, so they need
+/// no sample a second.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The largest number of slices that are read. Kubernetes puts up to 100 endpoints in each.
 const MAX_SLICES: u32 = 500;
@@ -32,18 +35,22 @@ pub(crate) struct ClusterSources {
 
 impl ClusterSources {
     /// The sources of the settings, each of which must answer within `limit`.
+    ///
+    /// # Errors
+    /// When there is no client for a URL.
     pub(crate) fn new(
         settings: &policy::Settings,
         server: ApiServer,
         namespace: &str,
         prometheus: Arc<Prometheus>,
+        clients: &Clients,
         limit: Duration,
-    ) -> Self {
-        let query = settings.guards.burst_ready_query.clone();
-        let burst_readiness = BurstReadinessSource { prometheus: Arc::clone(&prometheus), query };
+    ) -> anyhow::Result<Self> {
+        let burst_readiness =
+            BurstReadinessSource::new(&settings.burst, Arc::clone(&prometheus), clients, limit)?;
         let capacity =
             CapacitySource::new(&settings.capacity, server, namespace, prometheus, limit);
-        Self { capacity, burst_readiness }
+        Ok(Self { capacity, burst_readiness })
     }
 }
 
@@ -100,7 +107,7 @@ impl CapacitySource {
                 let value = prometheus.value(query).await;
                 Some(value.map_err(|error| format!("CAPACITY_QUERY: {error}")))
             }
-            Of::Service { .. } if self.listed_at.is_some_and(|at| now < at + LIST_EVERY) => None,
+            Of::Service { .. } if self.listed_at.is_some_and(|at| now < at + LOOK_EVERY) => None,
             Of::Service { server, namespace, name, each } => {
                 self.listed_at = Some(now);
                 let slices = list(server, namespace, name);
@@ -122,20 +129,69 @@ impl CapacitySource {
 
 /// Where the readiness of burst is observed.
 pub(crate) struct BurstReadinessSource {
-    prometheus: Arc<Prometheus>,
-    query: Option<String>,
+    by: ReadyBy,
+    /// When burst was looked at last.
+    looked_at: Option<Duration>,
+}
+
+enum ReadyBy {
+    /// Nobody asks for it.
+    Nothing,
+    Query {
+        prometheus: Arc<Prometheus>,
+        query: String,
+    },
+    Url {
+        client: Client,
+        url: String,
+        limit: Duration,
+    },
 }
 
 impl BurstReadinessSource {
-    /// Observes once whether burst is ready, or says why that is unknown; `None` if nobody asks for it.
-    pub(crate) async fn observe(&self) -> Option<Result<bool, String>> {
-        let value = self.prometheus.value(self.query.as_deref()?).await;
-        Some(match value {
-            Ok(value) => Ok(value != 0.0),
-            // A comparison that does not hold returns no series.
-            Err(Unknown::Empty) => Ok(false),
-            Err(error) => Err(format!("BURST_READY_QUERY: {error}")),
-        })
+    fn new(
+        settings: &BurstSettings,
+        prometheus: Arc<Prometheus>,
+        clients: &Clients,
+        limit: Duration,
+    ) -> anyhow::Result<Self> {
+        let by = match (&settings.burst_ready_query, &settings.burst_ready_url) {
+            (Some(query), _) => ReadyBy::Query { prometheus, query: query.clone() },
+            (None, Some(url)) => {
+                let client = clients.of("BURST_READY_URL", url)?;
+                ReadyBy::Url { client, url: url.clone(), limit }
+            }
+            (None, None) => ReadyBy::Nothing,
+        };
+        Ok(Self { by, looked_at: None })
+    }
+
+    /// Observes once whether burst is ready, or says why that is unknown; `None` if there is nothing to
+    /// observe now.
+    pub(crate) async fn observe(&mut self, now: Duration) -> Option<Result<bool, String>> {
+        if self.looked_at.is_some_and(|at| now < at + LOOK_EVERY) {
+            return None;
+        }
+        self.looked_at = Some(now);
+        match &self.by {
+            ReadyBy::Nothing => None,
+            ReadyBy::Query { prometheus, query } => Some(match prometheus.value(query).await {
+                Ok(value) => Ok(value != 0.0),
+                // A comparison that does not hold returns no series.
+                Err(Unknown::Empty) => Ok(false),
+                Err(error) => Err(format!("BURST_READY_QUERY: {error}")),
+            }),
+            ReadyBy::Url { client, url, limit } => {
+                let response = client.get(url).timeout(*limit).send().await;
+                Some(match response {
+                    Ok(response) => Ok(response.status().is_success()),
+                    Err(error) => {
+                        let cause = root_cause(&error.without_url());
+                        Err(format!("BURST_READY_URL: {cause}"))
+                    }
+                })
+            }
+        }
     }
 }
 

@@ -21,16 +21,25 @@ use crate::{
     recorder::{Outcome, Recorder},
     route::{Error, ObservedRoute, RouteClient, WeightsEvent},
     source::Source,
+    webhook::Webhook,
     writer::{Write, Writer},
 };
 
 /// The name of a field manager that the object does not name.
 const UNNAMED_MANAGER: &str = "another istiowatcher";
 
+/// What the loop observes beside the route.
+pub(crate) struct Sources {
+    pub(crate) traffic: Source,
+    pub(crate) clusters: ClusterSources,
+    /// The requests that burst received within an hour before the start; `None` if nobody knows.
+    pub(crate) burst_requests: Option<f64>,
+}
+
 /// The loop, with all that a tick needs.
 pub(crate) struct ControlLoop {
-    source: Source,
-    clusters: ClusterSources,
+    sources: Sources,
+    webhook: Option<Webhook>,
     route_client: Arc<RouteClient>,
     decider: Decider,
     /// Whether the ejections of a watcher before this one are known.
@@ -48,21 +57,25 @@ pub(crate) struct ControlLoop {
 impl ControlLoop {
     pub(crate) fn new(
         settings: &WatchSettings,
-        source: Source,
-        clusters: ClusterSources,
+        sources: Sources,
         route_client: Arc<RouteClient>,
+        webhook: Option<Webhook>,
         leadership: Leadership,
         recorder: Recorder,
         dependencies: Dependencies,
     ) -> Self {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stale_after = settings.signal.query.stale_after;
+        let mut decider = Decider::new(settings.policy.clone(), stale_after, start);
+        if let Some(requests) = sources.burst_requests {
+            decider.restore_budget(start, requests);
+        }
         Self {
-            source,
-            clusters,
+            sources,
+            webhook,
             writer: Writer::new(Arc::clone(&route_client), settings.timeout()),
             route_client,
-            decider: Decider::new(settings.policy.clone(), stale_after, start),
+            decider,
             is_restored: false,
             is_dry_run: settings.dry_run,
             recorder,
@@ -91,10 +104,10 @@ impl ControlLoop {
 
     async fn tick(&mut self, now: Duration, since_last_tick: Duration) {
         let (traffic, route, capacity, is_burst_ready) = tokio::join!(
-            self.source.observe(now),
+            self.sources.traffic.observe(now),
             self.route_client.observe(),
-            self.clusters.capacity.observe(now),
-            self.clusters.burst_readiness.observe(),
+            self.sources.clusters.capacity.observe(now),
+            self.sources.clusters.burst_readiness.observe(now),
         );
         self.observe_capacity(now, capacity);
         if let Some(observed) = is_burst_ready {
@@ -116,6 +129,9 @@ impl ControlLoop {
             return;
         }
         self.restore(now, &route);
+        if let Some(webhook) = &mut self.webhook {
+            webhook.tell(self.decider.is_bursting(route.weights), route.weights);
+        }
         let changed_by = self.detect_change(&route);
         let ObservedRoute { weights, overrides, .. } = route;
         let decision = self.decider.decide(now, &Route { weights, overrides, changed_by });
@@ -129,6 +145,7 @@ impl ControlLoop {
             self.decider.observe_capacity(now, observed.ok());
         }
         self.recorder.record_capacity(self.decider.leaves_primary_above(now));
+        self.recorder.record_burst_requests(self.decider.burst_requests());
     }
 
     /// Whether this watcher decides. While another one does, this one only follows what happens.
@@ -136,6 +153,7 @@ impl ControlLoop {
         if !self.leadership.is_held() {
             self.is_restored = false;
             self.changes = ChangeDetector::default();
+            self.webhook.iter_mut().for_each(Webhook::forget);
             self.decider.follow(now, route.weights);
             self.recorder.record_standby(&self.leadership.describe());
             return false;

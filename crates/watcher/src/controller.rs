@@ -24,10 +24,7 @@ use chassis::{
 use contract::WatcherStatus;
 use tokio::net::TcpListener;
 
-use crate::{
-    api_server::ApiServer, callers::Scraper, lease::Leadership, prometheus::Connection,
-    watch::Shared,
-};
+use crate::{api_server::ApiServer, lease::Leadership, watch::Shared};
 pub use config::{ControllerCommand, ControllerConfig};
 use metrics::AllMetrics;
 use policies::{Policies, Running};
@@ -42,12 +39,9 @@ pub async fn control(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let server = ApiServer::start(config.kubeconfig.as_deref())?;
-    let prometheus = Arc::new(Connection::new(&config.prometheus)?);
     let (leadership, election) =
         Leadership::elected(server.clone(), None, &config.lease, shutdown.clone());
-    let scraper = Arc::new(Scraper::new()?);
-    let shared =
-        Shared { server: server.clone(), prometheus, scraper, leadership: leadership.clone() };
+    let shared = Shared::new(server.clone(), &config.prometheus, leadership.clone())?;
     let readiness = Readiness::new(shutdown.clone());
     let running = Running::default();
     let policies = Policies::new(shared, running.clone());

@@ -17,6 +17,7 @@ use crate::{
     callers::{ObservedCallers, Scraper},
     cluster_sources::ClusterSources,
     config::{Config, SourceKind, WatchSettings},
+    http_clients::Clients,
     metrics::Results,
     prometheus::{Connection, Finding, Prometheus, Unknown},
     route::{ObservedRoute, RouteClient},
@@ -42,8 +43,14 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
     let prometheus = Arc::new(Prometheus::new(connection, query, limit));
     let server = ApiServer::start(config.kubeconfig.as_deref())?;
     let (policy, namespace) = (&settings.policy, config.route.namespace.as_str());
-    let mut clusters =
-        ClusterSources::new(policy, server.clone(), namespace, Arc::clone(&prometheus), limit);
+    let mut clusters = ClusterSources::new(
+        policy,
+        server.clone(),
+        namespace,
+        Arc::clone(&prometheus),
+        &Clients::new()?,
+        limit,
+    )?;
     let route_client =
         RouteClient::new(server, config.route.clone(), None, limit, Results::default());
     route_client.ready().await;
@@ -64,7 +71,7 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
     let finding = traffic.callers.as_ref().map_or(finding, ObservedCallers::finding);
     let estimate = decider.requests().estimate(now);
     let mut text = describe_traffic(config, &traffic, decider.requests(), now, &finding);
-    if let Some(observed) = clusters.burst_readiness.observe().await {
+    if let Some(observed) = clusters.burst_readiness.observe(start).await {
         decider.observe_burst_readiness(now, observed.ok());
     }
     if let Some(Err(problem)) = &capacity {

@@ -15,6 +15,7 @@ mod controller;
 mod dependencies;
 mod ejections;
 mod explain;
+mod http_clients;
 mod labels;
 mod lease;
 mod metrics;
@@ -26,9 +27,10 @@ mod route;
 mod source;
 mod status;
 mod watch;
+mod webhook;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Json, Router, routing::get};
 use chassis::{
@@ -39,7 +41,6 @@ use tokio::net::TcpListener;
 
 use api_server::ApiServer;
 pub use burst_policy::{BurstPolicy, BurstPolicySpec, BurstPolicyStatus, crd};
-use callers::Scraper;
 pub use config::{
     CallersUrl, Command, Config, DEFAULT_SERIES, PrometheusSettings, QuerySettings, RouteKind,
     RouteSettings, SignalSettings, SourceKind, SourceSettings, WatchSettings,
@@ -48,7 +49,6 @@ pub use controller::{ControllerCommand, ControllerConfig, control};
 pub use explain::explain;
 use lease::Leadership;
 use metrics::Metrics;
-use prometheus::Connection;
 use status::Status;
 use watch::{Records, Shared, Watch};
 
@@ -75,9 +75,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         }
         _ => (Leadership::always(), None),
     };
-    let prometheus = Arc::new(Connection::new(&config.prometheus)?);
-    let scraper = Arc::new(Scraper::new()?);
-    let shared = Shared { server, prometheus, scraper, leadership };
+    let shared = Shared::new(server, &config.prometheus, leadership)?;
     let watch = Watch::new(&shared, &config.route, settings, None, records.clone())?;
     let Records { status, readiness, .. } = records;
     let reported = readiness.clone();
@@ -96,23 +94,4 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         let _ = election.await;
     }
     Ok(())
-}
-
-/// The longest wait of a request that has no limit of its own.
-const MAX_REQUEST: Duration = Duration::from_secs(10);
-
-/// A client that follows no redirect.
-fn http_client() -> reqwest::ClientBuilder {
-    // It fails only if a provider is already installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(MAX_REQUEST).redirect(reqwest::redirect::Policy::none())
-}
-
-/// Returns the innermost error, which says what happened.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

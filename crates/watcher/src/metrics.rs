@@ -1,5 +1,6 @@
 //! The watcher's metrics.
 
+mod burst;
 mod callers;
 mod ticks;
 
@@ -24,6 +25,7 @@ use crate::{
     source::ObservedTraffic,
     status::{CLUSTERS_WINDOW, traffic_state},
 };
+use burst::BurstMetrics;
 use callers::CallerMetrics;
 use ticks::TickMetrics;
 
@@ -63,6 +65,7 @@ pub(crate) struct Metrics {
     reversals: Counter,
     pub(crate) leader: Gauge,
     callers: CallerMetrics,
+    pub(crate) burst: BurstMetrics,
     /// Whether the last write sent more to burst; `None` before the first.
     was_rise: Mutex<Option<bool>>,
     pub(crate) ticks: TickMetrics,
@@ -136,6 +139,7 @@ impl Metrics {
         registry.register("leader", leader, metrics.leader.clone());
         metrics.register_counters(registry);
         metrics.callers.register(registry);
+        metrics.burst.register(registry);
         metrics
     }
 

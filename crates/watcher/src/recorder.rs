@@ -82,6 +82,12 @@ impl Recorder {
         self.status.set_capacity(capacity);
     }
 
+    /// Records the requests to burst of the last hour; `None` without a budget.
+    pub(crate) fn record_burst_requests(&self, requests: Option<f64>) {
+        self.metrics.burst.record_requests(requests);
+        self.status.set_burst_requests(requests);
+    }
+
     /// Records an observation of the route, or why there is none.
     pub(crate) fn record_route(&self, route: &Result<ObservedRoute, Error>) {
         count(&self.metrics.observations, route.as_ref().map_or_else(Error::kind, |_| "ok"));

@@ -53,6 +53,8 @@ pub(crate) struct PolicyHandle {
     pub(crate) annotations: watch::Receiver<Arc<BTreeMap<String, String>>>,
     /// What Events are about.
     pub(crate) reference: ObjectReference,
+    /// The requests that burst received within an hour, by its status; `None` if that says nothing.
+    pub(crate) burst_requests: Option<f64>,
 }
 
 /// A client for one route.

@@ -59,6 +59,7 @@ impl Status {
         let mut status = self.lock();
         status.observed = Observed {
             capacity: status.observed.capacity,
+            burst_requests: status.observed.burst_requests,
             source: source.name().to_owned(),
             rate: estimate.ok().map(|estimate| estimate.rate),
             rate_deviation: estimate.ok().map(|estimate| estimate.deviation),
@@ -78,6 +79,11 @@ impl Status {
     /// Sets the rate above which traffic leaves primary; `None` if it is unknown.
     pub(crate) fn set_capacity(&self, capacity: Option<f64>) {
         self.lock().observed.capacity = capacity;
+    }
+
+    /// Sets the requests to burst of the last hour; `None` without a budget.
+    pub(crate) fn set_burst_requests(&self, requests: Option<f64>) {
+        self.lock().observed.burst_requests = requests;
     }
 
     /// Sets whether the watcher may write; returns whether that has changed.

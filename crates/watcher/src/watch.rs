@@ -9,9 +9,10 @@ use crate::{
     api_server::ApiServer,
     callers::Scraper,
     cluster_sources::ClusterSources,
-    config::{RouteSettings, SourceKind, WatchSettings},
-    control_loop::ControlLoop,
+    config::{PrometheusSettings, RouteSettings, SourceKind, WatchSettings},
+    control_loop::{ControlLoop, Sources},
     dependencies::Dependencies,
+    http_clients::Clients,
     lease::Leadership,
     metrics::Metrics,
     prometheus::{Connection, Prometheus},
@@ -19,6 +20,7 @@ use crate::{
     route::{PolicyHandle, RouteClient},
     source::Source,
     status::Status,
+    webhook::Webhook,
 };
 
 /// How long the first tick waits for the credentials of the API server.
@@ -37,6 +39,23 @@ pub(crate) struct Shared {
     pub(crate) prometheus: Arc<Connection>,
     pub(crate) scraper: Arc<Scraper>,
     pub(crate) leadership: Leadership,
+    /// The clients of `BURST_READY_URL` and `BURST_WEBHOOK_URL`.
+    pub(crate) clients: Clients,
+}
+
+impl Shared {
+    /// # Errors
+    /// When the settings of Prometheus cannot be used.
+    pub(crate) fn new(
+        server: ApiServer,
+        prometheus: &PrometheusSettings,
+        leadership: Leadership,
+    ) -> anyhow::Result<Self> {
+        let prometheus = Arc::new(Connection::new(prometheus)?);
+        let scraper = Arc::new(Scraper::new()?);
+        let clients = Clients::new()?;
+        Ok(Self { server, prometheus, scraper, leadership, clients })
+    }
 }
 
 /// Where a watched route is recorded.
@@ -72,21 +91,35 @@ impl Watch {
         policy: Option<PolicyHandle>,
         records: Records,
     ) -> anyhow::Result<Self> {
-        let Shared { server, prometheus, scraper, leadership } = shared.clone();
+        let Shared { server, prometheus, scraper, leadership, clients } = shared.clone();
         let limit = settings.timeout();
         let prometheus = Prometheus::new(prometheus, settings.signal.query.clone(), limit);
         let prometheus = Arc::new(prometheus);
         let events = records.metrics.events.clone();
+        let results = records.metrics.burst.webhook_calls.clone();
+        let webhook = Webhook::start(settings, route, &clients, results)?;
+        let burst_requests = policy.as_ref().and_then(|policy| policy.burst_requests);
         let route_client = RouteClient::new(server.clone(), route.clone(), policy, limit, events);
         let route_client = Arc::new(route_client);
         let (policy, namespace) = (&settings.policy, route.namespace.as_str());
-        let clusters =
-            ClusterSources::new(policy, server, namespace, Arc::clone(&prometheus), limit);
+        let clusters = ClusterSources::new(
+            policy,
+            server,
+            namespace,
+            Arc::clone(&prometheus),
+            &clients,
+            limit,
+        )?;
+        let observed = Sources {
+            traffic: Source::new(settings, Arc::clone(&prometheus), scraper)?,
+            clusters,
+            burst_requests,
+        };
         let control_loop = ControlLoop::new(
             settings,
-            Source::new(settings, Arc::clone(&prometheus), scraper)?,
-            clusters,
+            observed,
             Arc::clone(&route_client),
+            webhook,
             leadership,
             records.recorder(),
             Dependencies::new(&records.readiness, route.route_kind),

@@ -1,5 +1,6 @@
 //! The policies and their guards, second by second.
 
+mod burst;
 mod health;
 mod invariants;
 mod observed;
@@ -17,7 +18,7 @@ const BURST: Weights = Weights::all_to(Cluster::Burst);
 const EVEN: Weights = Weights { primary: 50, burst: 50 };
 
 /// The settings of a test, from arguments as the watcher takes them.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
     settings: Settings,
@@ -161,7 +162,13 @@ impl Played {
     /// Plays until the weights are these; returns the seconds that it took, and the reason.
     #[track_caller]
     fn until(&mut self, weights: Weights, rate: f64) -> (u64, String) {
-        for seconds in 1..=600 {
+        self.until_within(600, weights, rate)
+    }
+
+    /// The same, within so many seconds.
+    #[track_caller]
+    fn until_within(&mut self, limit: u64, weights: Weights, rate: f64) -> (u64, String) {
+        for seconds in 1..=limit {
             let decision = self.second(rate);
             if self.in_force.has_same_split(weights) {
                 return (seconds, name_with_cluster(&decision.reason));

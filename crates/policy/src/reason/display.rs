@@ -44,8 +44,11 @@ impl fmt::Display for Reason {
             Self::NoRequestsYet { .. }
             | Self::Unknown { .. }
             | Self::CapacityUnknown { .. }
-            | Self::BurstNotReady { .. }
             | Self::Fallback { .. } => self.fmt_unknown(f),
+            Self::BurstNotReady { .. }
+            | Self::Ramp { .. }
+            | Self::RampWaiting { .. }
+            | Self::OverBudget { .. } => self.fmt_burst(f),
             Self::ClusterUnhealthy { .. }
             | Self::ClusterEjected { .. }
             | Self::ClusterOnTrial { .. }
@@ -135,16 +138,32 @@ impl Reason {
                 "holding: the capacity of primary has been unknown for {}",
                 HumanDuration(*since)
             ),
-            Self::BurstNotReady { kind } => {
-                write!(
-                    f,
-                    "holding: burst should receive more, and is not known to be ready ({kind})"
-                )
-            }
             Self::Fallback { kind, since, to } => write!(
                 f,
                 "all traffic to {to} by FALLBACK: the rate has been unknown for {} ({kind})",
                 HumanDuration(*since)
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn fmt_burst(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BurstNotReady { kind } => write!(
+                f,
+                "holding: burst should receive more, and is not known to be ready ({kind})"
+            ),
+            Self::Ramp { burst, target } => {
+                write!(f, "{burst} % of the traffic to burst, on the way to {target} %")
+            }
+            Self::RampWaiting { target, left } => write!(
+                f,
+                "holding: the next step on the way to {target} % in burst waits for {}",
+                HumanDuration(*left)
+            ),
+            Self::OverBudget { requests, per_hour } => write!(
+                f,
+                "all traffic home: burst received {requests:.0} requests within an hour, and may receive {per_hour} (BURST_REQUESTS_PER_HOUR)"
             ),
             _ => Ok(()),
         }

@@ -1,5 +1,7 @@
 //! The kinds of reasons: what waits, what is calm, and what a person should look at.
 
+use contract::Cluster;
+
 use super::Reason;
 
 impl Reason {
@@ -29,6 +31,7 @@ impl Reason {
             Self::HighUnproven { .. }
                 | Self::LowStabilizing { .. }
                 | Self::OverflowWaiting { .. }
+                | Self::RampWaiting { .. }
                 | Self::SpareStabilizing { .. }
         )
     }
@@ -54,6 +57,7 @@ impl Reason {
                 | Self::Unknown { .. }
                 | Self::CapacityUnknown { .. }
                 | Self::BurstNotReady { .. }
+                | Self::OverBudget { .. }
                 | Self::Fallback { .. }
                 | Self::ClusterUnhealthy { .. }
                 | Self::ClusterEjected { .. }
@@ -62,6 +66,16 @@ impl Reason {
                 | Self::WriteLimit { .. }
                 | Self::RetryLater { .. }
                 | Self::ConflictBackoff { .. }
+        )
+    }
+
+    /// Whether primary fails, so that burst must take its requests.
+    pub(crate) const fn is_primary_failing(&self) -> bool {
+        matches!(
+            self,
+            Self::ClusterUnhealthy { cluster: Cluster::Primary, .. }
+                | Self::ClusterEjected { cluster: Cluster::Primary, .. }
+                | Self::ClusterOnTrial { cluster: Cluster::Primary, .. }
         )
     }
 

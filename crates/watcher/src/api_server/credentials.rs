@@ -165,7 +165,8 @@ impl Credentials {
         config.default_retry = false;
         let host = |proxy: &Uri| proxy.host().unwrap_or_default().to_owned();
         let proxy = config.proxy_url.as_ref().map(host);
-        let client = Client::try_from(config).map_err(|error| crate::root_cause(&error))?;
+        let client =
+            Client::try_from(config).map_err(|error| crate::http_clients::root_cause(&error))?;
         Ok((Connected { client, proxy }, expire_in))
     }
 }

@@ -31,6 +31,8 @@ pub struct BurstPolicyStatus {
     pub primary_percent: Option<i32>,
     /// The share of burst by the weights in force, in percent
     pub burst_percent: Option<i32>,
+    /// The requests that burst received within the last hour; absent without a budget
+    pub burst_requests: Option<i64>,
     /// Ready, `RateKnown`, `RouteAccepted` and `ClustersHealthy`
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -68,7 +68,8 @@ impl Scraper {
     /// When there can be no client.
     pub(crate) fn new() -> anyhow::Result<Self> {
         // A caller is asked without TLS, so no certificate is loaded.
-        let client = crate::http_client().tls_certs_only([]).pool_max_idle_per_host(1).no_proxy();
+        let client =
+            crate::http_clients::builder().tls_certs_only([]).pool_max_idle_per_host(1).no_proxy();
         Ok(Self { client: client.build()?, slots: Mutex::default() })
     }
 
@@ -133,7 +134,7 @@ fn failed(error: reqwest::Error) -> ScrapeError {
     if error.is_timeout() {
         return ScrapeError::Timeout;
     }
-    ScrapeError::Unreachable(crate::root_cause(&error.without_url()))
+    ScrapeError::Unreachable(crate::http_clients::root_cause(&error.without_url()))
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ pub(super) fn status(
         capacity: rate(watch.observed.capacity),
         primary_percent: percent(|weights| weights.primary),
         burst_percent: percent(|weights| weights.burst),
+        burst_requests: watch.observed.burst_requests.map(|requests| requests.round() as i64),
         conditions: conditions(watch, problems, generation),
         decisions: watch.decisions.iter().rev().take(DECISIONS).filter_map(summary).collect(),
     }

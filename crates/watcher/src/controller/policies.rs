@@ -14,6 +14,7 @@ use kube::{
     api::{ApiResource, DynamicObject},
 };
 use prometheus_client::registry::Registry;
+use serde_json::Value;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -203,7 +204,9 @@ impl Policies {
                     readiness: Readiness::new(Shutdown::new()),
                 };
                 let reference = known.object.object_ref(&ApiResource::erase::<BurstPolicy>(&()));
-                let handle = PolicyHandle { annotations: receiver, reference };
+                let burst_requests = known.object.data.pointer("/status/burstRequests");
+                let burst_requests = burst_requests.and_then(Value::as_f64);
+                let handle = PolicyHandle { annotations: receiver, reference, burst_requests };
                 let (status, shared, policy) =
                     (records.status.clone(), self.shared.clone(), policy.clone());
                 let phase = phase(key, &policy.watch);

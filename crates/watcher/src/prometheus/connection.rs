@@ -118,7 +118,7 @@ impl Connection {
             return Unknown::Timeout(limit);
         }
         // The message leaves the URL out, because it may hold a password.
-        let cause = crate::root_cause(&error.without_url());
+        let cause = crate::http_clients::root_cause(&error.without_url());
         let through = self.through().map(|through| format!(" ({through})")).unwrap_or_default();
         Unknown::Unreachable(format!("{cause}{through}"))
     }

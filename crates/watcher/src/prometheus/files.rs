@@ -152,7 +152,7 @@ fn certificates(settings: &PrometheusSettings) -> [Option<&Path>; 3] {
 
 fn builder(settings: &PrometheusSettings) -> anyhow::Result<ClientBuilder> {
     let [ca, cert, key] = certificates(settings);
-    let mut builder = crate::http_client();
+    let mut builder = crate::http_clients::builder();
     let url = settings.prometheus_url.url();
     let has_tls = |url: &str| url.starts_with("https");
     let needs_tls =

@@ -89,7 +89,7 @@ impl From<kube::Error> for Error {
             let retry_after = (0 < retry_after).then(|| Duration::from_secs(retry_after.into()));
             return Self::Refused { code: status.code, message, retry_after };
         }
-        Self::Unreachable(crate::root_cause(&error))
+        Self::Unreachable(crate::http_clients::root_cause(&error))
     }
 }
 

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use crate::support::{BURST, HOME, KubernetesServer, ScriptedPrometheus, kubeconfig, start_both};
 
 /// A controller that runs in the background of a test.
-struct Controller {
+pub(crate) struct Controller {
     address: SocketAddr,
     shutdown: Shutdown,
     _kubeconfig: NamedTempFile,
@@ -18,7 +18,7 @@ struct Controller {
 }
 
 impl Controller {
-    fn start(prometheus: SocketAddr, kubernetes: SocketAddr) -> Self {
+    pub(crate) fn start(prometheus: SocketAddr, kubernetes: SocketAddr) -> Self {
         let kubeconfig = kubeconfig(&format!("http://{kubernetes}"), "{token: secret}");
         let prometheus = format!("--prometheus-url=http://{prometheus}");
         let path = format!("--kubeconfig={}", kubeconfig.path().display());
@@ -29,14 +29,14 @@ impl Controller {
         Self { address, shutdown, _kubeconfig: kubeconfig, _task: task }
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = http().get(format!("http://{}{path}", self.address)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 }
 
 /// A policy that is ten times as quick as usual, at ten times the rates.
-fn spec() -> Value {
+pub(crate) fn spec() -> Value {
     json!({
         "route": { "name": "worker-virtual-service" },
         "signal": { "series": "requests_total", "staleAfter": "400ms" },

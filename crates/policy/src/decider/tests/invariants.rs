@@ -49,7 +49,8 @@ fn any_arguments() -> impl Strategy<Value = Vec<&'static str>> {
     let writes = prop_oneof![Just("--writes-per-minute=20"), Just("--writes-per-minute=2")];
     let failover = prop_oneof![Just("--failover=true"), Just("--failover=false")];
     (policy, writes, failover).prop_map(|(policy, writes, failover)| {
-        vec![policy, writes, failover, "--spill-stabilization-window=5s"]
+        let step = "--burst-step=40";
+        vec![policy, writes, failover, "--spill-stabilization-window=5s", step]
     })
 }
 
@@ -92,7 +93,7 @@ proptest! {
                 if is_unknown && decision.is_write {
                     let name = decision.reason.name();
                     prop_assert!(
-                        name.starts_with("Cluster") || name == "Restored",
+                        name.starts_with("Cluster") || ["Restored", "Ramp"].contains(&name),
                         "an unknown rate moves nothing: {}",
                         decision.reason
                     );
