@@ -27,6 +27,10 @@ pub(crate) struct Clusters {
     capacity: f64,
     /// Requests that wait in primary.
     backlog: f64,
+    /// Whether a request that waits for the route's timeout fails.
+    pub(crate) has_timeouts: bool,
+    /// How long a request to burst waits there.
+    pub(crate) burst_wait: Duration,
     random: fastrand::Rng,
     /// Requests that have not ended yet: when they end, what they count as, and how many.
     pending: VecDeque<(Duration, RequestClass, u64)>,
@@ -40,6 +44,8 @@ impl Clusters {
         Self {
             capacity,
             backlog: 0.0,
+            has_timeouts: false,
+            burst_wait: Duration::ZERO,
             random: fastrand::Rng::with_seed(seed),
             pending: VecDeque::new(),
             failed: 0,
@@ -78,13 +84,13 @@ impl Clusters {
             self.to_burst += u64::from(is_burst);
             let health = health(cluster);
             let is_served = matches!(health, Health::Well | Health::Fails(_));
-            let mut wait = Duration::ZERO;
+            let mut wait = self.burst_wait.min(ROUTE_TIMEOUT);
             if cluster == Cluster::Primary && is_served {
-                self.backlog += 1.0;
+                self.enqueue();
                 wait = self.wait().min(ROUTE_TIMEOUT);
             }
             let (cluster, is_failure, duration) = match health {
-                Health::Well => (Some(cluster), false, wait),
+                Health::Well => (Some(cluster), self.has_timeouts && ROUTE_TIMEOUT <= wait, wait),
                 Health::Fails(ratio) => (Some(cluster), self.random.f64() < ratio, wait),
                 Health::Hangs => (Some(cluster), true, ROUTE_TIMEOUT),
                 Health::HasNoPods => (None, true, Duration::ZERO),
@@ -92,6 +98,20 @@ impl Clusters {
             self.failed += u64::from(is_failure);
             let class = RequestClass { cluster, is_failure };
             self.pending.push_back((now + duration, class, 1));
+        }
+    }
+
+    /// Takes requests that came from another cluster into the queue of primary.
+    pub(crate) fn receive(&mut self, requests: u64) {
+        for _ in 0..requests {
+            self.enqueue();
+        }
+    }
+
+    fn enqueue(&mut self) {
+        // A request that its caller has given up is not worked on.
+        if !self.has_timeouts || self.wait() < ROUTE_TIMEOUT {
+            self.backlog += 1.0;
         }
     }
 

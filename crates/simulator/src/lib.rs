@@ -19,7 +19,7 @@ use policy::Settings;
 pub use clusters::Health;
 pub use load::{Load, Trace};
 pub use outcome::{Medians, Outcome};
-pub use play::play;
+pub use play::{play, play_pair};
 pub use prometheus::Fault;
 pub use rule::Rule;
 pub use scenario::{Scenario, WriteAnswer};

@@ -49,10 +49,12 @@ impl Running {
         &mut self,
         now: Duration,
         prometheus: &mut Prometheus,
+        is_burst_ready: Option<bool>,
         route: &Route,
     ) -> (Weights, Option<Reason>) {
         match self {
             Self::Watcher { decider, .. } => {
+                decider.observe_burst_readiness(now, is_burst_ready);
                 decider.observe(now, &prometheus.answer(now));
                 let Decision { weights, is_write, reason } = decider.decide(now, route);
                 (if is_write { weights } else { route.weights }, Some(reason))

@@ -3,6 +3,7 @@
 mod faults;
 mod figures;
 mod histories;
+mod symmetric;
 
 use std::{sync::Arc, time::Duration};
 
