@@ -2,13 +2,15 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
+import { apiServer, nothingFails, pause, processesOf, resume } from "../lib/clusters/disturbance.mjs";
 import { httpRoute, httpRouteWeights, installGatewayApi, removeGatewayApi } from "../lib/clusters/gateway-api.mjs";
 import { WATCHER, applyText, kubectl, kubectlFails, kustomize, weights } from "../lib/clusters/kubectl.mjs";
 import { freshClusters, restoreClusters } from "../lib/clusters/manifests.mjs";
 import { LAB_PROXIES } from "../lib/clusters/proxies.mjs";
 import { failed, visitorsUntil } from "../lib/clusters/visitor.mjs";
-import { eventually } from "../lib/waiting.mjs";
+import { eventually, secondsOf } from "../lib/waiting.mjs";
 
 const CONTROLLER = "deployment/istiowatcher-controller";
 const SYSTEM = "--namespace=istiowatcher-system";
@@ -54,6 +56,7 @@ const field = (name, path) => kubectl("primary", "get", "burstpolicy", name, "-o
 const ready = (name) => field(name, '.status.conditions[?(@.type=="Ready")].status');
 const refused = (name) => field(name, '.status.conditions[?(@.type=="Ready")].reason');
 const leader = async () => (await kubectl("primary", "get", SYSTEM, "lease", "istiowatcher", "-o", "jsonpath={.spec.holderIdentity}")).replace(/-[0-9a-f]{8}$/, "");
+const generation = () => kubectl("primary", "get", "virtualservice", "worker-virtual-service", "-o", "jsonpath={.metadata.generation}");
 const rolledOut = () => kubectl("primary", "rollout", SYSTEM, "status", CONTROLLER, "--timeout=90s");
 
 before(async () => {
@@ -88,6 +91,9 @@ test("the API server refuses what no policy may say, with the name of the field 
     [{ more: "  spill: {headroom: 2}" }, "spec.spill.headroom", "less than or equal to 1"],
     [{ more: "  spill: {probe: 20, max: 10}" }, "probe: accepted: up to max"],
     [{ more: "  capacity: {service: a, query: b}" }, "both are given"],
+    [{ more: "  burst: {readyURL: 'ftp://a'}" }, "spec.burst.readyURL", "accepted: http:// or https:// with a host"],
+    [{ more: "  burst: {readyURL: 'http://a', readyQuery: b}" }, "readyQuery, readyURL: both are given"],
+    [{ more: "  burst: {step: 0}" }, "spec.burst.step", "greater than or equal to 1"],
     [{ more: "  polici: Spill" }, 'unknown field "spec.polici"'],
   ]) {
     const answer = await applyText("primary", policy("refused", spec)).then(() => "accepted", (error) => error.stderr);
@@ -100,8 +106,7 @@ test("in mid-burst a policy takes over from the watcher of one route, as documen
   await visitor.requestRate(HIGH);
   await eventually("the watcher bursts", async () => (await weights()) === "0 100", 60);
   const start = visitor.stats;
-  const version = () => kubectl("primary", "get", "virtualservice", "worker-virtual-service", "-o", "jsonpath={.metadata.generation}");
-  const generation = await version();
+  const version = await generation();
   await applyText("primary", policy("by-callers", { signal: CALLERS, more: "  dryRun: true" }));
   await eventually("the policy agrees", async () => (await ready("by-callers")) === "True" && (await field("by-callers", ".status.rate")) !== "", 60);
   assert.equal(await field("by-callers", ".status.state"), "Burst");
@@ -109,7 +114,7 @@ test("in mid-burst a policy takes over from the watcher of one route, as documen
   await kubectl("primary", "patch", "burstpolicy", "by-callers", "--type=merge", "-p", '{"spec": {"dryRun": false}}');
   await eventually("the policy is followed", async () => (await field("by-callers", ".status.observedGeneration")) === "2", 30);
   assert.equal(await weights(), "0 100");
-  assert.equal(await version(), generation, "nobody wrote the weights");
+  assert.equal(await generation(), version, "nobody wrote the weights");
   await visitor.requestRate(LOW);
   await eventually("the policy brings the traffic home", async () => (await weights()) === "100 0", 60);
   assert.equal(failed(visitor.stats) - failed(start), 0);
@@ -166,6 +171,48 @@ test("the leader's pod is deleted by force in mid-burst: the other decides, no r
   await eventually("traffic comes home", async () => (await weights()) === "100 0", 60);
   assert.equal(failed(visitor.stats) - failed(start), 0);
   await rolledOut();
+});
+
+test("the leader is paused for 30 s in mid-burst: the other decides, and whoever wakes up writes nothing", { timeout: 180_000 }, async () => {
+  await visitor.requestRate(HIGH);
+  await eventually("it bursts", async () => (await weights()) === "0 100", 60);
+  const [start, paused] = [visitor.stats, await leader()];
+  const processes = processesOf("watcher", paused);
+  pause(...processes);
+  const since = Date.now();
+  try {
+    await visitor.requestRate(LOW);
+    await eventually("another one leads", async () => ![paused, ""].includes(await leader()), 20);
+    console.log(`another one leads after ${((Date.now() - since) / 1000).toFixed(1)} s`);
+    await eventually("traffic comes home", async () => (await weights()) === "100 0", 30);
+    await sleep(30_000 - (Date.now() - since));
+  } finally {
+    resume(...processes);
+  }
+  const before = await generation();
+  await sleep(8000);
+  assert.deepEqual([await generation(), await weights()], [before, "100 0"]);
+  assert.equal(failed(visitor.stats) - failed(start), 0);
+  await rolledOut();
+});
+
+test("the API server is away for 60 s, and the load falls meanwhile: traffic comes home when it is back", { timeout: 240_000 }, async () => {
+  await visitor.requestRate(HIGH);
+  await eventually("it bursts", async () => (await weights()) === "0 100", 60);
+  const processes = apiServer("primary");
+  pause(...processes);
+  try {
+    await nothingFails(visitor, "the API server away at 20/s", 20);
+    await visitor.requestRate(LOW);
+    await nothingFails(visitor, "the API server away at 5/s", 40);
+  } finally {
+    resume(...processes);
+  }
+  await eventually("it answers again", () => kubectl("primary", "get", "nodes"), 30);
+  const seconds = await secondsOf(() => eventually("traffic comes home", async () => (await weights()) === "100 0", 30));
+  console.log(`traffic is home ${seconds.toFixed(1)} s after the API server is back`);
+  assert.ok(seconds <= 10, String(seconds));
+  await eventually("the status says so", async () => (await field("by-callers", ".status.state")) === "Home", 30);
 });
 
 test("the definition is deleted and applied again: the weights stay, and then the policy goes on", { timeout: 180_000 }, async () => {

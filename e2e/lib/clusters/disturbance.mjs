@@ -82,6 +82,10 @@ export const apiServer = (cluster) => lines(shell(`pgrep -f '^kube-apiserver.*${
 export const burstWorkers = () =>
   lines(shell(`for p in $(pgrep -x worker); do ! grep -qz '^PREFIX=${BURST_PREFIX}' /proc/$p/environ || echo $p; done`));
 
+/** Returns the process ids of the program in a pod, which has the pod's name as its HOSTNAME. */
+export const processesOf = (program, pod) =>
+  lines(shell(`for p in $(pgrep -x ${program}); do ! grep -qz '^HOSTNAME=${pod}$' /proc/$p/environ || echo $p; done`));
+
 export function pause(...processIds) {
   assert.notEqual(processIds.length, 0, "nothing to pause");
   processIds.forEach((id) => shell(`kill -STOP ${id}`));
