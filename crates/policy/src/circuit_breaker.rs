@@ -165,6 +165,7 @@ impl CircuitBreaker {
             State::HalfOpen { .. } => Duration::ZERO,
             _ => timeline.end().unwrap_or(now).saturating_sub(MAX_WINDOW),
         };
+        let is_clean = timeline.last_failure().is_none_or(|failed_at| failed_at <= start);
         let mut attribution = Attribution::default();
         // The newest requests must fail, too: the past alone proves nothing.
         let mut newest = None;
@@ -172,6 +173,14 @@ impl CircuitBreaker {
         for interval in timeline.all_newest_first() {
             if interval.to <= start || interval.from + Duration::from_millis(1) < since {
                 break;
+            }
+            if is_clean {
+                // Without a failure all windows show the same, so enough of them is enough.
+                window.total += interval.requests.to(self.cluster).total;
+                if PROOF <= binomial_divergence(0.0, window.total, limit) {
+                    break;
+                }
+                continue;
             }
             attribution.add(self.cluster, interval, shares);
             window = attribution.requests(self.cluster);

@@ -100,6 +100,12 @@ impl ClusterTraffic {
         [self.primary.total, self.burst.total, self.unattributed.total]
     }
 
+    /// Whether a request failed, or was of no known cluster.
+    pub(crate) fn has_failures(&self) -> bool {
+        let failed = [self.primary.failed, self.burst.failed, self.unattributed.total];
+        failed.iter().any(|count| 0.0 < *count)
+    }
+
     /// The requests to one cluster.
     #[must_use]
     pub const fn to(&self, cluster: Cluster) -> Requests {

@@ -51,29 +51,35 @@ impl Shares {
     /// The smallest and the largest share that may have been in force for a request at a time.
     fn bounds(&self, at: Duration) -> (f64, f64) {
         let (from, to) = (at.saturating_sub(PROPAGATION), at + OBSERVED_AFTER);
-        let (mut least, mut most) = (1.0_f64, 0.0_f64);
-        let mut is_known = false;
-        for (index, (since, share)) in self.changes.iter().enumerate() {
-            let until = self.changes.get(index + 1).map_or(Duration::MAX, |(next, _)| *next);
-            if *since <= to && from < until {
-                (least, most) = (least.min(*share), most.max(*share));
-                is_known |= *since <= from;
-            }
-        }
-        if is_known { (least, most) } else { (0.0, 1.0) }
+        self.bounds_between(from, to)
+    }
+
+    /// The smallest and the largest share that may have been in force from one time to another.
+    fn bounds_between(&self, from: Duration, to: Duration) -> (f64, f64) {
+        let first = self.changes.partition_point(|(since, _)| *since <= from);
+        let Some(first) = first.checked_sub(1) else { return (0.0, 1.0) };
+        let shares = self.changes.range(first..).take_while(|(since, _)| *since <= to);
+        shares.fold((1.0, 0.0), |(least, most), (_, share)| (least.min(*share), most.max(*share)))
     }
 
     /// The share of a cluster's requests that it had at least in an interval, and the variance of its
     /// count for each request.
     fn least_share(&self, cluster: Cluster, interval: &Interval) -> (f64, f64) {
+        let least_of = |(least, most): (f64, f64)| match cluster {
+            Cluster::Burst => least,
+            Cluster::Primary => 1.0 - most,
+        };
+        let (from, to) = (interval.from.saturating_sub(PROPAGATION), interval.to + OBSERVED_AFTER);
+        let whole = self.bounds_between(from, to);
+        if whole.0 == whole.1 {
+            // No change was near: so it is for most intervals.
+            let least = least_of(whole);
+            return (least, least * (1.0 - least));
+        }
         let step = interval.to.saturating_sub(interval.from) / PARTS;
         let (mut share, mut variance) = (0.0, 0.0);
         for part in 0..PARTS {
-            let (least, most) = self.bounds(interval.from + step * part + step / 2);
-            let least = match cluster {
-                Cluster::Burst => least,
-                Cluster::Primary => 1.0 - most,
-            };
+            let least = least_of(self.bounds(interval.from + step * part + step / 2));
             share += least / f64::from(PARTS);
             variance += least * (1.0 - least) / f64::from(PARTS);
         }

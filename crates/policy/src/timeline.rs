@@ -13,6 +13,9 @@ pub(crate) const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// The number of intervals that are kept, so that ten a second fill [`MEMORY`].
 const MAX_INTERVALS: usize = 10_000;
 
+/// The index of dispersion is estimated anew when one in so many intervals is new: fewer change it little.
+const NEW_FOR_AN_ESTIMATE: usize = 16;
+
 /// The requests between two scrapes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Interval {
@@ -42,6 +45,14 @@ pub(crate) struct Timeline {
     has_unknown_dispersion: bool,
     /// The index of dispersion of the present intervals; `None` without an interval.
     dispersion: Option<f64>,
+    /// Since when the intervals have been complete, without a gap; `None` if the last one is not.
+    complete_since: Option<Duration>,
+    /// The median length of the last intervals; `None` with fewer than two.
+    typical_length: Option<Duration>,
+    /// The end of the last interval with a failure, or with requests to no known cluster.
+    last_failure: Option<Duration>,
+    /// The number of intervals since the last estimate of it.
+    pushed_since_estimate: usize,
 }
 
 impl Timeline {
@@ -50,6 +61,12 @@ impl Timeline {
         if interval.to <= interval.from || self.end().is_some_and(|end| interval.from < end) {
             return;
         }
+        let is_next = self.end() == Some(interval.from);
+        let since = self.complete_since.filter(|_| is_next).unwrap_or(interval.from);
+        self.complete_since = interval.is_complete.then_some(since);
+        if interval.requests.has_failures() {
+            self.last_failure = Some(interval.to);
+        }
         self.intervals.push_back(interval);
         let start = interval.to.saturating_sub(MEMORY);
         while self.intervals.front().is_some_and(|first| first.to <= start)
@@ -57,7 +74,14 @@ impl Timeline {
         {
             self.intervals.pop_front();
         }
-        self.dispersion = Some(self.estimate_dispersion());
+        self.typical_length = self.measure_typical_length();
+        self.pushed_since_estimate += 1;
+        if self.dispersion.is_none()
+            || self.intervals.len() < self.pushed_since_estimate * NEW_FOR_AN_ESTIMATE
+        {
+            self.pushed_since_estimate = 0;
+            self.dispersion = Some(self.estimate_dispersion());
+        }
     }
 
     /// From now on, the counts do not show their dispersion: it is 1.
@@ -73,14 +97,21 @@ impl Timeline {
 
     /// Since when all requests are known, without a gap; `None` without an interval.
     pub(crate) fn known_since(&self) -> Option<Duration> {
-        let complete = self.newest_first().take_while(|interval| interval.is_complete);
-        complete.last().map(|interval| interval.from)
+        let oldest = self.intervals.front()?.from;
+        self.complete_since.map(|since| since.max(oldest))
     }
 
     /// Forgets all intervals.
     pub(crate) fn clear(&mut self) {
         self.intervals.clear();
         self.dispersion = None;
+        self.typical_length = None;
+        self.complete_since = None;
+    }
+
+    /// The end of the last interval in which a request failed, or was of no known cluster.
+    pub(crate) fn last_failure(&self) -> Option<Duration> {
+        self.last_failure
     }
 
     /// The end of the last interval.
@@ -105,14 +136,14 @@ impl Timeline {
 
     /// The median length of the last intervals; `None` with fewer than two.
     pub(crate) fn typical_length(&self) -> Option<Duration> {
-        let mut lengths: Vec<_> = self
-            .intervals
-            .iter()
-            .rev()
-            .take(15)
-            .map(|interval| interval.to.saturating_sub(interval.from))
-            .collect();
-        lengths.sort();
+        self.typical_length
+    }
+
+    fn measure_typical_length(&self) -> Option<Duration> {
+        let newest = self.intervals.iter().rev().take(15);
+        let mut lengths: Vec<_> =
+            newest.map(|interval| interval.to.saturating_sub(interval.from)).collect();
+        lengths.sort_unstable();
         (1 < lengths.len()).then(|| lengths[lengths.len() / 2])
     }
 
@@ -164,19 +195,24 @@ impl Timeline {
             }
         }
         let mut smaller: Vec<f64> = ratios.windows(2).map(|pair| pair[0].min(pair[1])).collect();
-        smaller.sort_by(f64::total_cmp);
         let kept = smaller.len() - (smaller.len() * 3).div_ceil(10);
-        let mean = smaller[..kept].iter().sum::<f64>() / kept.max(1) as f64 / TRIMMED_MEAN;
+        let mean = mean_of_smallest(&mut smaller, kept) / TRIMMED_MEAN;
         let count = smaller.len() as f64;
         let estimate = (mean * count + PRIOR_DIFFERENCES) / (count + PRIOR_DIFFERENCES);
         // The estimate is itself uncertain: its upper bound is used.
         let upper = estimate * (1.0 + 1.0 / (count + 1.0).sqrt());
-        ratios.sort_by(f64::total_cmp);
         let most = ratios.len() - ratios.len().div_ceil(10);
-        let at_times =
-            ratios[..most].iter().sum::<f64>() / most.max(1) as f64 / MEAN_OF_NINE_TENTHS;
+        let at_times = mean_of_smallest(&mut ratios, most) / MEAN_OF_NINE_TENTHS;
         upper.max(at_times.min(MOST_IF_EVEN_ELSE)).clamp(MIN_DISPERSION, MAX_DISPERSION)
     }
+}
+
+/// The mean of the smallest `number` of values; 0 without one. It changes their order.
+fn mean_of_smallest(values: &mut [f64], number: usize) -> f64 {
+    if number < values.len() {
+        values.select_nth_unstable_by(number, f64::total_cmp);
+    }
+    values[..number].iter().sum::<f64>() / number.max(1) as f64
 }
 
 /// From so many requests on, twice as many in the next interval are a step, such as the first load after an
