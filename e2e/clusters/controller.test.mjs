@@ -28,13 +28,15 @@ const CALLERS = `{source: Callers, series: '${SERIES}', callersURL: '${setting("
     callersSeries: '${setting("CALLERS_SERIES")}', clusterLabels: ${list("CLUSTER_LABEL")}, primaryClusters: ${list("PRIMARY_CLUSTER")}, burstClusters: ${list("BURST_CLUSTER")}}`;
 const PROMETHEUS = `{series: '${SERIES}'}`;
 
-const policy = (name, { route = "{name: worker-virtual-service}", signal = PROMETHEUS, more = "" } = {}) => `
+const WORKSHOP = "  threshold: {burstAbove: 15, homeBelow: 10}";
+const policy = (name, { route = "{name: worker-virtual-service}", signal = PROMETHEUS, rule = WORKSHOP, more = "" } = {}) => `
 apiVersion: burst.istiowatcher.dev/v1alpha1
 kind: BurstPolicy
 metadata: {name: ${name}, namespace: default}
 spec:
   route: ${route}
   signal: ${signal}
+${rule}
 ${more}
 `;
 
@@ -87,7 +89,10 @@ test("the API server refuses what no policy may say, with the name of the field 
     [{ route: "{name: a, primaryDestination: x, burstDestination: x}" }, "accepted: another name than primaryDestination"],
     [{ more: "  interval: 1 day" }, "spec.interval", "accepted: 100ms to 1h"],
     [{ more: "  interval: 2h" }, "spec.interval", "accepted: 100ms to 1h"],
-    [{ more: "  threshold: {burstAbove: 5, homeBelow: 7}" }, "homeBelow: accepted: up to burstAbove"],
+    [{ rule: "  threshold: {burstAbove: 5, homeBelow: 7}" }, "homeBelow: accepted: up to burstAbove"],
+    [{ rule: "  threshold: {burstAbove: 5}" }, "threshold.burstAbove, threshold.homeBelow: one is missing"],
+    [{ rule: "  policy: Spill" }, "capacity.requestsPerSecond: it is missing"],
+    [{ more: "  capacity: {query: a}" }, "capacity.requestsPerSecond: it is missing; with capacity.query"],
     [{ more: "  spill: {headroom: 2}" }, "spec.spill.headroom", "less than or equal to 1"],
     [{ more: "  spill: {probe: 20, max: 10}" }, "probe: accepted: up to max"],
     [{ more: "  capacity: {service: a, query: b}" }, "both are given"],
@@ -151,7 +156,7 @@ test("two policies for one route, one without a route, and an edit in mid-burst:
   await eventually("the lost one says why", async () => (await refused("lost")) === "RouteUnusable", 15);
   await visitor.requestRate(HIGH);
   await eventually("the first bursts all the same", async () => (await weights()) === "0 100", 60);
-  await applyText("primary", policy("by-callers", { signal: CALLERS, more: "  policy: Spill\n  spill: {stabilizationWindow: 10s}" }));
+  await applyText("primary", policy("by-callers", { signal: CALLERS, rule: "  policy: Spill\n  capacity: {requestsPerSecond: 15}\n  spill: {stabilizationWindow: 10s}" }));
   const start = visitor.stats;
   await eventually("spill brings home what primary can carry", async () => /^[1-9]\d [1-9]\d$/.test(await weights()), 90);
   assert.equal(failed(visitor.stats) - failed(start), 0);
@@ -189,9 +194,9 @@ test("the leader is paused for 30 s in mid-burst: the other decides, and whoever
   } finally {
     resume(...processes);
   }
-  const before = await generation();
+  const version = await generation();
   await sleep(8000);
-  assert.deepEqual([await generation(), await weights()], [before, "100 0"]);
+  assert.deepEqual([await generation(), await weights()], [version, "100 0"]);
   assert.equal(failed(visitor.stats) - failed(start), 0);
   await rolledOut();
 });
@@ -228,9 +233,16 @@ test("the definition is deleted and applied again: the weights stay, and then th
   await eventually("traffic comes home", async () => (await weights()) === "100 0", 60);
 });
 
+test("explain in the controller's pod explains a policy, in the names of its fields", { timeout: 60_000 }, async () => {
+  const text = await kubectl("primary", "exec", SYSTEM, CONTROLLER, "--", "/watcher", "explain", "--burst-policy", "default/by-callers");
+  assert.match(text, /What it sees\n {2}The callers at http:/);
+  assert.match(text, /threshold\.burstAbove/);
+  assert.doesNotMatch(text, /BURST_ABOVE/);
+});
+
 test("a capacity by endpoints follows the number of primary's workers", { timeout: 180_000 }, async () => {
-  const more = "  policy: Spill\n  capacity: {service: worker-service, requestsPerSecond: 10}";
-  await applyText("primary", policy("by-callers", { signal: CALLERS, more }));
+  const rule = "  policy: Spill\n  capacity: {service: worker-service, requestsPerSecond: 10}";
+  await applyText("primary", policy("by-callers", { signal: CALLERS, rule }));
   const replicas = Number(await kubectl("primary", "get", "deployment", "worker-deployment", "-o", "jsonpath={.spec.replicas}"));
   const capacity = (count, seconds) => eventually(`the capacity is that of ${count} workers`, async () => (await field("by-callers", ".status.capacity")) === `${count * 10}.0/s`, seconds);
   await capacity(replicas, 30);

@@ -21,6 +21,9 @@ pub struct WatcherStatus {
     pub desired: Option<ClusterWeights>,
     /// Where the traffic goes.
     pub state: TrafficState,
+    /// Whether burst receives more than nothing, or than the probe of spill.
+    #[serde(default)]
+    pub is_bursting: bool,
     /// Whether the watcher holds weights that the policy would change.
     pub is_holding: bool,
     /// The name of the reason, such as `RateHigh`.

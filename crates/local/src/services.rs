@@ -77,6 +77,7 @@ fn watcher_config(
         ),
         kubeconfig: Some(kubeconfig),
         lease: None,
+        burst_policy: None,
         route: watcher::RouteSettings::of_manifests(),
         watch,
         logs: config.logs.clone(),

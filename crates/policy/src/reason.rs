@@ -205,7 +205,10 @@ pub enum Reason {
         measured: f64,
     },
     /// An annotation pauses the watcher.
-    Paused,
+    Paused {
+        /// Its name.
+        by: &'static str,
+    },
     /// An annotation forces all traffic to one cluster.
     Forced {
         /// The cluster.
@@ -263,7 +266,7 @@ impl Reason {
             Self::BothUnhealthy { .. } => "BothUnhealthy",
             Self::Restored { .. } => "Restored",
             Self::NotObeyed { .. } => "NotObeyed",
-            Self::Paused => "Paused",
+            Self::Paused { .. } => "Paused",
             Self::Forced { .. } => "Forced",
             Self::HomeHeld => "HomeHeld",
             Self::WriteLimit { .. } => "WriteLimit",
@@ -280,6 +283,7 @@ impl Reason {
             | Self::BurstNotReady { kind }
             | Self::Unknown { kind, .. }
             | Self::Fallback { kind, .. } => kind,
+            Self::Paused { by } => by,
             Self::Forced { to } => to.name(),
             Self::ClusterUnhealthy { cluster, .. }
             | Self::ClusterEjected { cluster, .. }

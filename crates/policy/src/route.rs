@@ -19,8 +19,8 @@ pub struct Route {
 /// What an operator demands by annotations. An override comes before every policy and guard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// The watcher writes nothing.
-    pub pause: bool,
+    /// The annotation because of which the watcher writes nothing; `None` if there is none.
+    pub pause: Option<&'static str>,
     /// All traffic goes to this cluster.
     pub force: Option<Cluster>,
     /// Traffic does not come home.
@@ -31,7 +31,7 @@ impl Overrides {
     /// Replaces the proposal.
     pub(crate) fn apply(self, proposal: Proposal, in_force: Weights) -> Proposal {
         match self {
-            Self { pause: true, .. } => Proposal::keep(in_force, Reason::Paused),
+            Self { pause: Some(by), .. } => Proposal::keep(in_force, Reason::Paused { by }),
             Self { force: Some(to), .. } => {
                 Proposal { weights: Weights::all_to(to), reason: Reason::Forced { to } }
             }

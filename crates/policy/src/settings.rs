@@ -70,7 +70,7 @@ pub enum Fallback {
 /// The threshold policy.
 #[derive(Clone, Debug, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(transform = |schema: &mut _| add_rule(schema, "self.homeBelow <= self.burstAbove", "homeBelow: accepted: up to burstAbove"))]
+#[schemars(transform = |schema: &mut _| add_rule(schema, "!has(self.homeBelow) || !has(self.burstAbove) || self.homeBelow <= self.burstAbove", "homeBelow: accepted: up to burstAbove"))]
 pub struct ThresholdSettings {
     /// Above this rate, in requests per second, all traffic goes to burst
     #[arg(long, env = "BURST_ABOVE", default_value_t = 15.0, value_parser = not_negative)]

@@ -4,13 +4,24 @@ mod crd;
 mod fields;
 mod status;
 
-use kube::{CustomResource, ResourceExt as _, api::DynamicObject};
+use anyhow::Context as _;
+use kube::{
+    Api, CustomResource, ResourceExt as _,
+    api::{ApiResource, DynamicObject},
+};
+use policy::PolicyKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use value_parsers::schema::add_rule;
 
-use crate::config::{RouteSettings, WatchSettings};
+use crate::{
+    api_server::ApiServer,
+    config::{PolicyName, RouteSettings, WatchSettings},
+    route::Error,
+};
 pub use crd::crd;
+pub(crate) use fields::with_fields;
 pub use status::BurstPolicyStatus;
 pub(crate) use status::{DecisionSummary, condition};
 
@@ -32,6 +43,7 @@ pub(crate) use status::{DecisionSummary, condition};
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Since","type":"date","jsonPath":".status.since"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Dry Run","type":"boolean","jsonPath":".spec.dryRun"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +51,21 @@ pub(crate) use status::{DecisionSummary, condition};
     schema,
     "self.signal.source != 'Callers' || has(self.signal.callersURL)",
     "signal.callersURL: it is missing; accepted with signal.source Callers: http://name:port/path"
+))]
+#[schemars(transform = |schema: &mut _| add_rule(
+    schema,
+    "self.policy != 'Spill' || (has(self.capacity) && (has(self.capacity.requestsPerSecond) || has(self.capacity.query)))",
+    "capacity.requestsPerSecond: it is missing; policy Spill needs it, or capacity.query"
+))]
+#[schemars(transform = |schema: &mut _| add_rule(
+    schema,
+    "self.policy != 'Threshold' || (has(self.threshold) && has(self.threshold.burstAbove) && has(self.threshold.homeBelow))",
+    "threshold.burstAbove, threshold.homeBelow: one is missing; policy Threshold needs both"
+))]
+#[schemars(transform = |schema: &mut _| add_rule(
+    schema,
+    "self.policy != 'Threshold' || !has(self.capacity) || !has(self.capacity.query) || has(self.capacity.requestsPerSecond)",
+    "capacity.requestsPerSecond: it is missing; with capacity.query, the thresholds are for this capacity"
 ))]
 pub struct BurstPolicySpec {
     /// The route whose weights the watcher moves
@@ -57,6 +84,20 @@ pub(crate) struct ValidPolicy {
 }
 
 impl ValidPolicy {
+    /// Gets a policy from the API server.
+    ///
+    /// # Errors
+    /// When there is none, or when its settings cannot be used.
+    pub(crate) async fn get(server: &ApiServer, policy: &PolicyName) -> anyhow::Result<Self> {
+        let PolicyName { namespace, name } = policy;
+        let client = server.client().map_err(anyhow::Error::msg)?;
+        let resource = ApiResource::erase::<BurstPolicy>(&());
+        let api = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
+        let object = api.get(name).await.map_err(Error::from);
+        let object = object.with_context(|| format!("the BurstPolicy {namespace}/{name}"))?;
+        Self::read(&object).map_err(anyhow::Error::msg)
+    }
+
     /// Reads a policy, of whatever version of the schema.
     ///
     /// # Errors
@@ -64,7 +105,10 @@ impl ValidPolicy {
     pub(crate) fn read(object: &DynamicObject) -> Result<Self, String> {
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let BurstPolicySpec { mut route, mut watch } = serde_path_to_error::deserialize(spec)
-            .map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))?;
+            .map_err(|error| {
+                let path = format!("spec.{}", error.path());
+                format!("{}: {}", path.trim_end_matches('.'), error.inner())
+            })?;
         route.namespace = object.namespace().unwrap_or_default();
         let callers = &mut watch.signal.source.callers_url;
         *callers = callers.clone().in_namespace(&route.namespace);
@@ -72,14 +116,32 @@ impl ValidPolicy {
             route.validate()?;
             watch.validate()
         };
-        validate().map_err(|error| fields::with_fields(&error))?;
+        validate().map_err(|error| with_fields(&error))?;
+        check_required(object.data.get("spec"), watch.policy.policy)?;
         Ok(Self { route, watch })
     }
 }
 
+/// Checks that the numbers are there that only an operator knows. The schema asks for them, too, but not of a
+/// file.
+fn check_required(spec: Option<&Value>, policy: PolicyKind) -> Result<(), String> {
+    let has = |pointer: &str| spec.is_some_and(|spec| spec.pointer(pointer).is_some());
+    let missing = match policy {
+        PolicyKind::Spill if has("/capacity/query") => None,
+        PolicyKind::Spill => {
+            Some("capacity.requestsPerSecond").filter(|_| !has("/capacity/requestsPerSecond"))
+        }
+        PolicyKind::Threshold if !has("/threshold/burstAbove") => Some("threshold.burstAbove"),
+        PolicyKind::Threshold if !has("/threshold/homeBelow") => Some("threshold.homeBelow"),
+        PolicyKind::Threshold => None,
+    };
+    missing
+        .map_or(Ok(()), |field| Err(format!("{field}: it is missing; policy {policy:?} needs it")))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::{RouteKind, SourceKind};
@@ -120,17 +182,25 @@ mod tests {
             let error = read(spec).unwrap_err();
             assert!(error.contains(expected), "{error} does not say {expected:?}");
         };
-        check(json!({}), "spec.");
+        check(json!({}), "spec: missing field `route`");
         let thresholds = json!({ "burstAbove": 5, "homeBelow": 6 });
         check(
             json!({ "route": route, "threshold": thresholds }),
             "threshold.homeBelow: 6 is not accepted; accepted: up to threshold.burstAbove, which is 5",
         );
         let range = json!({ "series": "rate(a[1m])" });
-        check(json!({ "route": route, "signal": range }), "accepted: a PromQL selector without a");
+        check(
+            json!({ "route": route, "signal": range }),
+            "spec: \"rate(a[1m])\" is not accepted; accepted: a PromQL selector without a",
+        );
+        let open = json!({ "series": "a{b=\"c\"" });
+        check(json!({ "route": route, "signal": open }), "a PromQL selector without a range");
         check(
             json!({ "route": { "name": "cart", "primaryDestination": "burst" } }),
             "route.burstDestination: \"burst\" is not accepted",
         );
+        check(json!({ "route": route }), "threshold.burstAbove: it is missing; policy Threshold");
+        let spill = json!({ "route": route, "policy": "Spill", "capacity": { "service": "cart" } });
+        check(spill, "capacity.requestsPerSecond: it is missing; policy Spill needs it");
     }
 }

@@ -22,7 +22,7 @@ pub use route::{RouteKind, RouteSettings};
 pub use source::{CallersUrl, SourceKind, SourceSettings};
 
 /// Moves traffic to the burst cluster when the request rate is high, and home when it is low. For many routes
-/// see `watcher controller --help`
+/// see `watcher controller --help`, and to try it on a recorded load `watcher replay --help`
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "watcher",
@@ -48,6 +48,10 @@ pub struct Config {
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<String>,
 
+    /// With explain: the `BurstPolicy` to explain, as NAMESPACE/NAME, instead of the settings of one route
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = policy_name)]
+    pub burst_policy: Option<PolicyName>,
+
     /// The route whose weights it moves.
     #[command(flatten)]
     pub route: RouteSettings,
@@ -64,6 +68,20 @@ pub struct Config {
     /// How it logs.
     #[command(flatten)]
     pub logs: LogSettings,
+}
+
+/// The namespace and the name of a `BurstPolicy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+fn policy_name(text: &str) -> Result<PolicyName, String> {
+    let (namespace, name) = text.split_once('/').ok_or("accepted: NAMESPACE/NAME")?;
+    Ok(PolicyName { namespace: object_name(namespace)?, name: object_name(name)? })
 }
 
 /// What the program does.
@@ -137,6 +155,9 @@ impl Settings for Config {
     }
 
     fn validate(&self) -> Result<(), String> {
+        if self.burst_policy.is_some() && self.command != Command::Explain {
+            return Err("--burst-policy: it is accepted only with explain".to_owned());
+        }
         self.route.validate()?;
         self.prometheus.validate()?;
         self.watch.validate()

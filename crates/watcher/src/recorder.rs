@@ -94,6 +94,9 @@ impl Recorder {
         let weights = route.as_ref().ok().map(|route| route.weights);
         self.metrics.record_weights(weights);
         self.status.set_weights(weights);
+        if let Err(error) = route {
+            self.status.set_not_read(&error.to_string());
+        }
     }
 
     /// Records that another writer changed the weights.

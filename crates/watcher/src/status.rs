@@ -22,6 +22,7 @@ pub(crate) const CLUSTERS_WINDOW: Duration = Duration::from_secs(30);
 /// The status of the watcher. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Status {
+    policy: Arc<policy::Settings>,
     watcher: Arc<Mutex<WatcherStatus>>,
     problems: Arc<Mutex<Problems>>,
 }
@@ -42,7 +43,7 @@ impl Status {
             write_check: "the watcher has not tried to write yet".to_owned(),
             ..WatcherStatus::default()
         }));
-        Self { watcher, problems: Arc::default() }
+        Self { policy: Arc::new(policy.clone()), watcher, problems: Arc::default() }
     }
 
     /// Returns a copy of the present status.
@@ -101,12 +102,16 @@ impl Status {
         let mut status = self.lock();
         status.state = traffic_state(weights);
         status.weights = weights.map(in_contract);
-        if weights.is_none() {
-            status.desired = None;
-            status.is_holding = true;
-            "NotRead".clone_into(&mut status.reason);
-            "no decision: the watcher cannot read the route".clone_into(&mut status.text);
-        }
+        status.is_bursting = weights.is_some_and(|weights| self.policy.is_bursting(weights));
+    }
+
+    /// Sets that there is no decision, because the route cannot be read or used.
+    pub(crate) fn set_not_read(&self, why: &str) {
+        let mut status = self.lock();
+        status.desired = None;
+        status.is_holding = true;
+        "NotRead".clone_into(&mut status.reason);
+        status.text = format!("no decision: {why}");
     }
 
     /// Sets that another watcher decides.

@@ -32,6 +32,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(3600);
 /// The time between two checks before the first traffic, and while the watcher may not write.
 const CHECK_SOON: Duration = Duration::from_secs(30);
 
+/// The number of checks at the start that are so soon: the labels may be new, because the route is.
+const FIRST_CHECKS: u32 = 4;
+
 /// What all watched routes of a process share.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -152,10 +155,13 @@ async fn check_query(
     if settings.signal.source.source == SourceKind::Callers {
         return std::future::pending().await;
     }
+    let mut checks = 0_u32;
     loop {
         let finding = prometheus.check().await;
         recorder.record_query_check(&finding);
-        sleep(if finding.is_preliminary() { CHECK_SOON } else { CHECK_EVERY }).await;
+        checks = checks.saturating_add(1);
+        let is_soon = finding.is_preliminary() || checks < FIRST_CHECKS;
+        sleep(if is_soon { CHECK_SOON } else { CHECK_EVERY }).await;
     }
 }
 

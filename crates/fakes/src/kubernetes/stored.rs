@@ -158,7 +158,10 @@ impl FakeKubernetes {
         for name in (0..count).map(|number| format!("worker-{number}")) {
             self.apply_policy(
                 &name,
-                json!({"route": {"name": name}, "signal": {"series": "istio_requests_total"}}),
+                json!({
+                    "route": {"name": name}, "signal": {"series": "istio_requests_total"},
+                    "threshold": {"burstAbove": 15, "homeBelow": 10},
+                }),
             );
         }
     }

@@ -60,9 +60,9 @@ impl Played {
     /// Starts with a minute at 5 requests per second, or at `rate`.
     fn after_a_minute(arguments: &[&str], rate: f64, in_force: Weights) -> Self {
         let mut played = Self::new(arguments, in_force);
-        played.overrides.pause = true;
+        played.overrides.pause = Some("istiowatcher/pause");
         played.seconds(60, rate);
-        played.overrides.pause = false;
+        played.overrides.pause = None;
         played
     }
 

@@ -55,7 +55,7 @@ impl fmt::Display for Reason {
             | Self::BothUnhealthy { .. }
             | Self::Restored { .. }
             | Self::NotObeyed { .. } => self.fmt_health(f),
-            Self::Paused
+            Self::Paused { .. }
             | Self::Forced { .. }
             | Self::HomeHeld
             | Self::WriteLimit { .. }
@@ -212,9 +212,7 @@ impl Reason {
 
     fn fmt_writing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Paused => {
-                f.write_str("holding: the annotation istiowatcher/pause or pause-until says so")
-            }
+            Self::Paused { by } => write!(f, "holding: the annotation {by} says so"),
             Self::Forced { to } => {
                 write!(f, "all traffic to {to}: the annotation istiowatcher/force says so")
             }

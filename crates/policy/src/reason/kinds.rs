@@ -14,7 +14,7 @@ impl Reason {
                 | Self::CapacityUnknown { .. }
                 | Self::BurstNotReady { .. }
                 | Self::BothUnhealthy { .. }
-                | Self::Paused
+                | Self::Paused { .. }
                 | Self::HomeHeld
                 | Self::WriteLimit { .. }
                 | Self::RetryLater { .. }

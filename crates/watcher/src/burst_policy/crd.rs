@@ -12,8 +12,15 @@ const HEADER: &str = "\
 
 /// The fields of `spec` that have no default, although the flags of the same settings do: their defaults are
 /// those of the workshop.
-const WITHOUT_DEFAULT: [&str; 4] =
-    ["/route/name", "/signal/series", "/signal/callersURL", "/signal/upSeries"];
+const WITHOUT_DEFAULT: [&str; 7] = [
+    "/route/name",
+    "/signal/series",
+    "/signal/callersURL",
+    "/signal/upSeries",
+    "/capacity/requestsPerSecond",
+    "/threshold/burstAbove",
+    "/threshold/homeBelow",
+];
 
 /// The file of the `CustomResourceDefinition`, in YAML.
 ///
@@ -39,7 +46,7 @@ fn correct(schema: &mut Value) {
             field.remove("default");
         }
     }
-    for name in ["route", "signal"] {
+    for name in ["route", "signal", "capacity", "threshold"] {
         if let Some(part) = spec["properties"][name].as_object_mut() {
             part.remove("default");
         }

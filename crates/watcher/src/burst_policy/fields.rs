@@ -51,8 +51,23 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("DRY_RUN", "dryRun"),
 ];
 
+/// What is no setting of a policy, but in messages.
+const OTHERS: &[(&str, &str)] = &[("NAMESPACE", "metadata.namespace")];
+
+/// Values, which begin with a capital in a policy.
+const VALUES: &[(&str, &str)] = &[
+    ("SOURCE=callers", "signal.source: Callers"),
+    ("POLICY=spill", "policy: Spill"),
+    ("FAILOVER=true", "guards.failover: true"),
+];
+
 /// The same text, with the names of fields instead of those of variables.
-pub(super) fn with_fields(text: &str) -> String {
+pub(crate) fn with_fields(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (setting, field) in VALUES {
+        text = text.replace(setting, field);
+    }
+    let text = text.as_str();
     let is_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -60,7 +75,7 @@ pub(super) fn with_fields(text: &str) -> String {
         let (before, from) = rest.split_at(start);
         let end = from.find(|letter| !is_name(letter)).unwrap_or(from.len());
         let (word, after) = from.split_at(end);
-        let field = FIELDS.iter().find(|(variable, _)| *variable == word);
+        let field = FIELDS.iter().chain(OTHERS).find(|(variable, _)| *variable == word);
         result.push_str(before);
         result.push_str(field.map_or(word, |(_, field)| field));
         rest = after;

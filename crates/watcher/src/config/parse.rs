@@ -14,7 +14,7 @@ pub(super) fn selector(text: &str) -> Result<String, String> {
     let text = &query(text)?;
     let outside = outside_of_strings(text);
     let count = |letter: char| text.match_indices(letter).filter(|(at, _)| outside[*at]).count();
-    if 0 < count('[') + count('(') || 1 < count('{') {
+    if 0 < count('[') + count('(') || 1 < count('{') || count('{') != count('}') {
         Err("accepted: a PromQL selector without a range, such as requests_total{app=\"a\"}"
             .to_owned())
     } else {
@@ -45,5 +45,7 @@ pub(super) fn parsed_query<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 pub(super) fn parsed_selector<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
-    selector(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    let text = String::deserialize(deserializer)?;
+    // The path of a field is not known here, so the value shows which one it is.
+    selector(&text).map_err(|error| D::Error::custom(format!("{text:?} is not accepted; {error}")))
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use contract::{DecisionRecord, WatcherStatus};
+use contract::{DecisionRecord, TrafficState, WatcherStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
-    burst_policy::{BurstPolicyStatus, DecisionSummary, condition},
+    burst_policy::{BurstPolicyStatus, DecisionSummary, condition, with_fields},
     dependencies::Problems,
 };
 
@@ -77,14 +77,16 @@ pub(super) fn status(
         let sum = weights.primary + weights.burst;
         i32::try_from((100 * weight(weights)).checked_div(sum)?).ok()
     };
-    let mut state = watch.state.name().to_owned();
+    let is_home = watch.weights.is_some() && !watch.is_bursting;
+    let state = if is_home { TrafficState::Home } else { watch.state };
+    let mut state = state.name().to_owned();
     state[..1].make_ascii_uppercase();
     BurstPolicyStatus {
         observed_generation: generation,
         state: Some(state),
         since: Some(Time(Timestamp::now())),
         reason: Some(watch.reason.clone()),
-        message: Some(watch.text.clone()),
+        message: Some(with_fields(&watch.text)),
         rate: rate(watch.observed.rate),
         capacity: rate(watch.observed.capacity),
         primary_percent: percent(|weights| weights.primary),
@@ -106,23 +108,56 @@ fn conditions(
     let route = named("RouteUnusable", &problems.route)
         .or_else(|| named("WriteRefused", &problems.write))
         .or_else(|| named("InvalidAnnotation", &problems.overrides));
-    let rate = named("RateUnknown", &problems.rate);
-    let ready = (route.clone().or_else(|| rate.clone()))
+    let rate = rate_problem(watch, problems);
+    // A source begins with one sample, which is no problem.
+    let is_beginning =
+        ["too_young", "not_asked"].map(Some).contains(&watch.observed.unknown.as_deref());
+    let ready = (route.clone().or_else(|| rate.clone().filter(|_| !is_beginning)))
         .or_else(|| named("CapacityUnknown", &problems.capacity))
         .or_else(|| named("BurstReadinessUnknown", &problems.burst_readiness));
-    let rate = rate.or_else(|| {
-        let gap = watch.observed.unknown.as_ref()?;
-        Some(("NotYet", format!("there is no rate yet ({gap})")))
-    });
     let is_unhealthy = ["ClusterUnhealthy", "ClusterEjected", "ClusterOnTrial", "BothUnhealthy"]
         .contains(&watch.reason.as_str());
-    let clusters = is_unhealthy.then_some((watch.reason.as_str(), watch.text.clone()));
-    vec![
+    let clusters = is_unhealthy.then(|| (watch.reason.as_str(), watch.text.clone()));
+    let mut conditions = vec![
         condition("Ready", ready, generation),
         condition("RouteAccepted", route, generation),
         condition("RateKnown", rate, generation),
         condition("ClustersHealthy", clusters, generation),
-    ]
+    ];
+    let [_, _, known, healthy] = conditions.as_mut_slice() else { return conditions };
+    if known.message.is_empty() {
+        known.message.clone_from(&watch.query_check);
+    }
+    if healthy.status == "True" && are_clusters_unknown(watch) {
+        "Unknown".clone_into(&mut healthy.status);
+        "ClustersUnknown".clone_into(&mut healthy.reason);
+        healthy.message = format!(
+            "most requests went to no cluster that PRIMARY_CLUSTER or BURST_CLUSTER names, so nobody sees whether one fails; the last check: {}",
+            watch.query_check
+        );
+    }
+    for condition in &mut conditions {
+        condition.message = with_fields(&condition.message);
+    }
+    conditions
+}
+
+/// Why the rate is unknown, with what the last check of the selector found.
+fn rate_problem(watch: &WatcherStatus, problems: &Problems) -> Option<(&'static str, String)> {
+    let check = &watch.query_check;
+    match (&problems.rate, &watch.observed.unknown) {
+        (Some(problem), _) => Some(("RateUnknown", format!("{problem}; the last check: {check}"))),
+        (None, Some(gap)) => Some(("NotYet", format!("there is no rate yet ({gap}): {check}"))),
+        (None, None) => None,
+    }
+}
+
+/// Whether most requests name no cluster that is known.
+fn are_clusters_unknown(watch: &WatcherStatus) -> bool {
+    watch
+        .observed
+        .rate_by_cluster
+        .is_some_and(|[primary, burst, unknown]| primary + burst < unknown)
 }
 
 fn summary(decision: &DecisionRecord) -> Option<DecisionSummary> {
@@ -132,9 +167,9 @@ fn summary(decision: &DecisionRecord) -> Option<DecisionSummary> {
     Some(DecisionSummary {
         time: Time(time),
         reason: decision.reason.clone(),
-        message: decision.text.clone(),
+        message: with_fields(&decision.text),
         from: text(&decision.from),
         to: text(&decision.to),
-        outcome: decision.outcome.clone(),
+        outcome: with_fields(&decision.outcome),
     })
 }

@@ -189,7 +189,7 @@ impl Policies {
         annotations: Arc<BTreeMap<String, String>>,
     ) -> Task {
         let (namespace, name) = key.clone();
-        let span = tracing::info_span!("policy", namespace, name);
+        let span = tracing::info_span!("policy", namespace, policy = name);
         let _entered = span.clone().entered();
         let (annotations, receiver) = watch::channel(annotations);
         let labels = [("namespace".into(), namespace.into()), ("policy".into(), name.into())];

@@ -26,6 +26,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The least time between two writes of a status that has changed.
 const LEAST_PAUSE: Duration = Duration::from_secs(3);
 
+/// The same if the rate differs clearly, and nothing else.
+const RATE_EVERY: Duration = Duration::from_secs(10);
+
+/// The least difference of the rate that is clear, as a part of it.
+const CLEAR: f64 = 0.1;
+
 /// The least time between two writes if only numbers have changed.
 const NUMBERS_EVERY: Duration = Duration::from_secs(60);
 
@@ -82,7 +88,11 @@ impl Reporter {
     async fn report_once(&mut self, mut status: BurstPolicyStatus) {
         status.continue_from(&self.written);
         let since = self.written_at.map(|at| at.elapsed());
-        let pause = if is_news(&self.written, &status) { LEAST_PAUSE } else { NUMBERS_EVERY };
+        let pause = match () {
+            () if is_news(&self.written, &status) => LEAST_PAUSE,
+            () if differs_clearly(&self.written, &status) => RATE_EVERY,
+            () => NUMBERS_EVERY,
+        };
         let is_due = since.is_none_or(|since| pause <= since) && status != self.written;
         if !is_due || !self.leadership.is_held() {
             return;
@@ -120,11 +130,34 @@ impl Reporter {
 fn is_news(before: &BurstPolicyStatus, after: &BurstPolicyStatus) -> bool {
     let key = |status: &BurstPolicyStatus| {
         let conditions = status.conditions.iter();
-        let conditions: Vec<_> =
-            conditions.map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone())).collect();
+        let conditions: Vec<_> = conditions
+            .map(|it| {
+                (
+                    it.type_.clone(),
+                    it.status.clone(),
+                    it.reason.clone(),
+                    without_numbers(&it.message),
+                )
+            })
+            .collect();
         let newest: Option<Timestamp> = status.decisions.first().map(|newest| newest.time.0);
         let rarely = (status.primary_percent, status.burst_percent, status.capacity.clone());
         (status.observed_generation, status.state.clone(), rarely, conditions, newest)
     };
     key(before) != key(after)
+}
+
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_digit() && *letter != '.').collect()
+}
+
+/// Whether the rates differ by more than chance usually does.
+fn differs_clearly(before: &BurstPolicyStatus, after: &BurstPolicyStatus) -> bool {
+    let rate = |status: &BurstPolicyStatus| {
+        status.rate.as_deref()?.strip_suffix("/s")?.parse::<f64>().ok()
+    };
+    match (rate(before), rate(after)) {
+        (Some(before), Some(after)) => CLEAR * before.max(after).max(1.0) < (before - after).abs(),
+        (before, after) => before.is_some() != after.is_some(),
+    }
 }

@@ -84,8 +84,8 @@ mod tests {
         let high = decision(true, Reason::High { estimate: estimate(20.0), above: 15.0 });
         assert!(log.is_news(&high, true), "a write");
         assert!(!log.is_news(&calm(20.0), false), "calm after a write");
-        assert!(log.is_news(&decision(false, Reason::Paused), false), "a hold");
-        assert!(!log.is_news(&decision(false, Reason::Paused), false), "the same hold");
+        assert!(log.is_news(&decision(false, Reason::Paused { by: "a" }), false), "a hold");
+        assert!(!log.is_news(&decision(false, Reason::Paused { by: "a" }), false), "the same hold");
         assert!(log.is_news(&calm(20.0), false), "the end of the hold");
     }
 

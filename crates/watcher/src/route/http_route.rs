@@ -86,8 +86,14 @@ mod tests {
     fn says_what_is_missing_in_the_words_of_gateway_api() {
         let only = |name: &str| json!({"backendRefs": [{"name": name}]});
         let check = |rules: Value, expected: &str| assert_eq!(find(rules).unwrap_err(), expected);
-        check(json!([]), "spec.rules: no rule leads to the Service worker or to worker-burst");
-        check(json!([only("worker")]), "spec.rules: no rule leads to the Service worker-burst");
+        check(
+            json!([]),
+            "spec.rules: no rule leads to the Service worker or to worker-burst, which PRIMARY_DESTINATION and BURST_DESTINATION name; it leads to nothing",
+        );
+        check(
+            json!([only("worker")]),
+            "spec.rules: no rule leads to the Service worker-burst, which PRIMARY_DESTINATION and BURST_DESTINATION name; it leads to worker",
+        );
         let apart = json!([only("worker"), only("worker-burst")]);
         check(apart, "spec.rules: worker and worker-burst are not in one rule");
     }

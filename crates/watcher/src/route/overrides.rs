@@ -15,6 +15,9 @@ const PAUSE_UNTIL: &str = "istiowatcher/pause-until";
 /// `primary` or `burst`: all traffic goes to this cluster.
 const FORCE: &str = "istiowatcher/force";
 
+/// What pauses the watcher if the value of [`FORCE`] is not accepted.
+const INVALID_FORCE: &str = "istiowatcher/force, whose value is not accepted,";
+
 /// `"true"`: traffic does not come home.
 const HOLD_HOME: &str = "istiowatcher/hold-home";
 
@@ -52,21 +55,22 @@ pub(super) fn parse(
             true
         }
     };
-    let (mut pause, hold_home) = (flag(PAUSE), flag(HOLD_HOME));
+    let (mut pause, hold_home) = (flag(PAUSE).then_some(PAUSE), flag(HOLD_HOME));
     if let Some(until) = value(PAUSE_UNTIL) {
-        pause |= parse_rfc3339(until).map_or_else(
+        let is_paused = parse_rfc3339(until).map_or_else(
             |_| {
                 refuse(PAUSE_UNTIL, until, "a time in UTC, such as 2026-11-29T18:00:00Z");
                 true
             },
             |until| now < until,
         );
+        pause = pause.or(is_paused.then_some(PAUSE_UNTIL));
     }
     let force = value(FORCE).and_then(|value| {
         let cluster = Cluster::ALL.into_iter().find(|cluster| cluster.name() == value);
         if cluster.is_none() {
             refuse(FORCE, value, "primary, or burst");
-            pause = true;
+            pause = pause.or(Some(INVALID_FORCE));
         }
         cluster
     });
@@ -90,7 +94,7 @@ pub(super) fn merge(
     (of_route, invalid_at_route): (Overrides, Option<String>),
 ) -> (Overrides, Option<String>) {
     let overrides = Overrides {
-        pause: of_policy.pause || of_route.pause,
+        pause: of_policy.pause.or(of_route.pause),
         force: of_policy.force.or(of_route.force),
         hold_home: of_policy.hold_home || of_route.hold_home,
     };
@@ -122,11 +126,11 @@ mod tests {
         let none = Overrides::default();
         check(&[], none, None);
         check(&[("other/pause", "true")], none, None);
-        check(&[("istiowatcher/pause", "true")], Overrides { pause: true, ..none }, None);
+        check(&[("istiowatcher/pause", "true")], Overrides { pause: Some(PAUSE), ..none }, None);
         check(&[("istiowatcher/pause", "false")], none, None);
         check(&[("istiowatcher/hold-home", "true")], Overrides { hold_home: true, ..none }, None);
         let until = |time| [("istiowatcher/pause-until", time)];
-        check(&until("2026-11-29T12:00:01Z"), Overrides { pause: true, ..none }, None);
+        check(&until("2026-11-29T12:00:01Z"), Overrides { pause: Some(PAUSE_UNTIL), ..none }, None);
         check(&until("2026-11-29T12:00:00Z"), none, None);
         let force = Some(Cluster::Burst);
         check(&[("istiowatcher/force", "burst")], Overrides { force, ..none }, None);
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn overrides_of_a_policy_and_of_its_route_are_one() {
         let none = Overrides::default();
-        let pause = Overrides { pause: true, ..none };
+        let pause = Overrides { pause: Some(PAUSE), ..none };
         let to = |cluster| Overrides { force: Some(cluster), ..none };
         assert_eq!(merge((pause, None), (none, None)).0, pause);
         assert_eq!(merge((none, None), (pause, None)).0, pause);
@@ -146,17 +150,18 @@ mod tests {
 
     #[test]
     fn an_invalid_override_is_named_and_holds_what_it_concerns() {
-        let pause = Overrides { pause: true, ..Overrides::default() };
+        let paused_by = |by| Overrides { pause: Some(by), ..Overrides::default() };
+        let pause = paused_by(PAUSE);
         let invalid = [("istiowatcher/pause", "true"), ("istiowatcher/force", "both")];
         check(&invalid, pause, Some("istiowatcher/force: \"both\" is not accepted"));
         let invalid = [("istiowatcher/pause", "yes")];
         check(&invalid, pause, Some("accepted: true, or false"));
         for time in ["18:00", "2026-11-29T18:00:00+01:00", "tomorrow"] {
             let invalid = [("istiowatcher/pause-until", time)];
-            check(&invalid, pause, Some("accepted: a time in UTC, such as 2026-"));
+            check(&invalid, paused_by(PAUSE_UNTIL), Some("accepted: a time in UTC, such as 2026-"));
         }
         let invalid = [("istiowatcher/force", "home")];
-        check(&invalid, pause, Some("accepted: primary, or burst"));
+        check(&invalid, paused_by(INVALID_FORCE), Some("accepted: primary, or burst"));
         let invalid = [("istiowatcher/hold-home", "1")];
         let hold_home = Overrides { hold_home: true, ..Overrides::default() };
         check(&invalid, hold_home, Some("accepted: true, or false"));

@@ -1,5 +1,7 @@
 //! Finds the two weights among the rules of a route.
 
+use std::collections::BTreeSet;
+
 use contract::Cluster;
 use json_patch::jsonptr::PointerBuf;
 use policy::Weights;
@@ -26,6 +28,9 @@ pub(super) struct Rule {
     pub(super) name: String,
     pub(super) destinations: Vec<Destination>,
 }
+
+/// The number of destinations that a message names.
+const MAX_NAMED: usize = 10;
 
 /// A destination of a rule.
 pub(super) struct Destination {
@@ -104,7 +109,17 @@ fn missing_split(rules: &[Rule], settings: &RouteSettings, words: &Words) -> Str
         }
         missing => {
             let missing = missing.join(" or to ");
-            format!("spec.{list}: no {rule} leads to the {} {missing}", words.destination)
+            let destinations = chosen().flat_map(|rule| &rule.destinations);
+            let found: BTreeSet<_> = destinations.map(|found| found.name.as_str()).collect();
+            let found: Vec<_> = found.into_iter().collect();
+            let found = match found.as_slice() {
+                [] => "nothing".to_owned(),
+                some => some[..some.len().min(MAX_NAMED)].join(", "),
+            };
+            format!(
+                "spec.{list}: no {rule} leads to the {} {missing}, which PRIMARY_DESTINATION and BURST_DESTINATION name; it leads to {found}",
+                words.destination
+            )
         }
     }
 }

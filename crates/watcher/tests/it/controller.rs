@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use chassis::{Shutdown, settings::from_arguments};
-use fakes::testing::{BackgroundTask, eventually, http, listener, spawn};
+use fakes::{
+    StoredWeights,
+    testing::{BackgroundTask, eventually, http, listener, spawn},
+};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -135,6 +138,49 @@ async fn a_bad_policy_says_why_and_harms_no_other() {
 }
 
 #[tokio::test]
+async fn a_policy_that_sees_nothing_is_not_ready_and_says_what_its_check_found() {
+    let (prometheus, kubernetes, _controller) = start();
+    prometheus.end_counters();
+    kubernetes.objects.apply_policy("worker", spec());
+    is_refused(&kubernetes, "worker", "NotYet", "there is no rate yet (empty): ").await;
+    let [status, reason, message] = condition(&kubernetes, "worker", "RateKnown").unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NotYet"), "{message}");
+    assert!(!message.contains("SERIES"), "a policy has signal.series: {message}");
+}
+
+#[tokio::test]
+async fn clusters_that_nobody_can_tell_apart_are_not_called_healthy() {
+    let (_prometheus, kubernetes, _controller) = start();
+    let mut other = spec();
+    other["signal"]["primaryClusters"] = json!(["east"]);
+    other["signal"]["burstClusters"] = json!(["west"]);
+    kubernetes.objects.apply_policy("worker", other);
+    eventually("it says so", async || {
+        condition(&kubernetes, "worker", "ClustersHealthy").is_some_and(|[status, reason, why]| {
+            status == "Unknown"
+                && reason == "ClustersUnknown"
+                && why.contains("signal.primaryClusters")
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_probe_of_spill_is_no_burst() {
+    let (_prometheus, kubernetes, _controller) = start();
+    let mut spill = spec();
+    spill["policy"] = json!("Spill");
+    spill["capacity"] = json!({ "requestsPerSecond": 150 });
+    kubernetes.objects.apply_policy("worker", spill);
+    kubernetes.reaches(StoredWeights { primary: 99, burst: 1 }).await;
+    eventually("it is home", async || {
+        let status = kubernetes.objects.policy_status("worker").unwrap_or_default();
+        status["state"] == "Home" && status["burstPercent"] == 1
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_edit_in_mid_burst_moves_nothing_by_itself() {
     let (prometheus, kubernetes, _controller) = start();
     kubernetes.objects.apply_policy("worker", spec());
@@ -173,6 +219,8 @@ async fn annotations_of_a_policy_are_overrides() {
     prometheus.set_rate(50.0);
     kubernetes.objects.annotate_policy("worker", json!({ "istiowatcher/puase": "true" }));
     is_refused(&kubernetes, "worker", "InvalidAnnotation", "istiowatcher/puase").await;
+    kubernetes.objects.annotate_policy("worker", json!({ "istiowatcher/pause-until": "later" }));
+    is_refused(&kubernetes, "worker", "InvalidAnnotation", "istiowatcher/pause-until").await;
     kubernetes.objects.annotate_policy("worker", json!({}));
     kubernetes.reaches(HOME).await;
 }

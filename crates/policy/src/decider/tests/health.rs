@@ -113,10 +113,10 @@ fn with_failover_traffic_leaves_a_primary_that_fails() {
 #[test]
 fn of_two_clusters_that_fail_the_worse_one_loses() {
     let mut played = Played::after_a_minute(&["--failover=true"], 20.0, EVEN);
-    played.overrides.pause = true;
+    played.overrides.pause = Some("istiowatcher/pause");
     played.answers = [Fails(1.0), Fails(0.4)];
     played.seconds(30, 20.0);
-    played.overrides.pause = false;
+    played.overrides.pause = None;
     played.seconds(20, 20.0);
     assert_eq!(played.in_force, BURST);
 }
@@ -124,11 +124,11 @@ fn of_two_clusters_that_fail_the_worse_one_loses() {
 #[test]
 fn where_both_fail_alike_nothing_moves() {
     let mut played = Played::new(&["--failover=true", "--policy=spill"], EVEN);
-    played.overrides.pause = true;
+    played.overrides.pause = Some("istiowatcher/pause");
     played.seconds(60, 25.0);
     played.answers = [Fails(0.9), Fails(0.9)];
     played.seconds(30, 25.0);
-    played.overrides.pause = false;
+    played.overrides.pause = None;
     played.expect(10, 25.0, "BothUnhealthy", EVEN);
     for _ in 0..30 {
         played.expect(10, 25.0, "BothUnhealthy", EVEN);
@@ -138,7 +138,7 @@ fn where_both_fail_alike_nothing_moves() {
 #[test]
 fn without_failover_primary_is_judged_again_and_again() {
     let mut played = Played::new(&["--policy=spill"], EVEN);
-    played.overrides.pause = true;
+    played.overrides.pause = Some("istiowatcher/pause");
     played.answers = [Fails(0.9), Well];
     played.seconds(60, 25.0);
     played.answers = [Well, Well];
@@ -146,7 +146,7 @@ fn without_failover_primary_is_judged_again_and_again() {
     assert!(played.decider.ejections().is_empty());
     played.answers = [Fails(0.9), Fails(0.9)];
     played.seconds(30, 25.0);
-    played.overrides.pause = false;
+    played.overrides.pause = None;
     played.expect(10, 25.0, "BothUnhealthy", EVEN);
 }
 

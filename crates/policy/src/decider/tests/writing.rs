@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn overrides_come_first() {
     let mut played = Played::after_a_minute(&[], 5.0, HOME);
-    played.overrides.pause = true;
+    played.overrides.pause = Some("istiowatcher/pause");
     played.expect(30, 20.0, "Paused", HOME);
     played.overrides = Overrides { force: Some(Cluster::Burst), ..Overrides::default() };
     played.expect(1, 5.0, "Forced", BURST);
