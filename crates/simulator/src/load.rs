@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use replay::poisson;
+
 use crate::clusters::Clusters;
 
 /// A day of real arrivals.
@@ -89,7 +91,7 @@ impl Arrivals {
             Load::Even(rate) => rate(now) * step.as_secs_f64(),
             Load::Random(rate) => {
                 let expected = rate(now) * step.as_secs_f64();
-                return poisson(&mut self.random, expected);
+                return poisson(&mut self.random, expected) as u64;
             }
             Load::Counts(counts) => {
                 let count = counts.get(now.as_secs() as usize).copied().unwrap_or(0);
@@ -105,15 +107,4 @@ impl Arrivals {
         self.due -= whole;
         whole as u64
     }
-}
-
-/// Draws a Poisson number by Knuth's method, which is quick for a small expectation.
-fn poisson(random: &mut fastrand::Rng, expected: f64) -> u64 {
-    let limit = (-expected).exp();
-    let (mut count, mut product) = (0, random.f64());
-    while limit < product {
-        count += 1;
-        product *= random.f64();
-    }
-    count
 }

@@ -23,6 +23,7 @@ mod prometheus;
 mod promql;
 mod proxy;
 mod recorder;
+mod replay;
 mod route;
 mod source;
 mod status;
@@ -39,6 +40,7 @@ use chassis::{
 };
 use tokio::net::TcpListener;
 
+pub use self::replay::{ReplayCommand, ReplayConfig, replay};
 use api_server::ApiServer;
 pub use burst_policy::{BurstPolicy, BurstPolicySpec, BurstPolicyStatus, crd};
 pub use config::{

@@ -1,9 +1,12 @@
 //! The watcher: keeps the mesh's weights in step with the load.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{BufWriter, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
-use watcher::{Command, Config, ControllerCommand, ControllerConfig};
+use watcher::{Command, Config, ControllerCommand, ControllerConfig, ReplayConfig};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -19,6 +22,13 @@ fn main() -> ExitCode {
                     watcher::control(config, listener, shutdown).await
                 }
             }
+        });
+    }
+    if ReplayConfig::is_meant_by(&arguments) {
+        return chassis::main(|config: ReplayConfig, _| async move {
+            let mut output = BufWriter::new(std::io::stdout());
+            watcher::replay(&config, &mut output)?;
+            output.flush().context("printing the result")
         });
     }
     chassis::main(|config: Config, shutdown| async move {

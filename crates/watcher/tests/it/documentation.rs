@@ -25,6 +25,16 @@ fn the_manuals_have_every_setting_of_the_controller() {
     }
 }
 
+#[test]
+fn the_manual_of_replay_has_every_option() {
+    let manual = include_str!("../../../../docs/policies.md");
+    let command = watcher::ReplayConfig::command();
+    let own = command.get_arguments().filter(|argument| argument.get_env().is_none());
+    for name in own.filter_map(clap::Arg::get_long) {
+        assert!(manual.contains(&format!("| `--{name}")), "--{name}");
+    }
+}
+
 #[tokio::test]
 async fn the_manual_has_every_metric() {
     let (prometheus, kubernetes) = start_both();

@@ -11,6 +11,7 @@ mod http_route;
 mod kubernetes;
 mod lease;
 mod prometheus;
+mod replay;
 mod support;
 
 use std::time::Duration;

@@ -1,0 +1,6 @@
+//! Traces, and what the rules make of them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod rules;
+mod traces;
