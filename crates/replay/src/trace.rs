@@ -1,11 +1,12 @@
 //! Reads a recorded load: a count for each second, one in a line; or `time,rate` in CSV.
 
-use std::{
-    collections::VecDeque,
-    io::{BufRead, Read as _},
-};
+mod seconds;
+mod values;
 
-use jiff::Timestamp;
+use std::io::{BufRead, Read as _};
+
+use seconds::{Second, Seconds};
+use values::{parse_rate, parse_time};
 
 /// The longest line, in bytes.
 const MAX_LINE: u64 = 1024;
@@ -51,10 +52,12 @@ pub struct Trace<R> {
     /// The last row of CSV, and the usual distance of two rows.
     last: Option<Row>,
     step: Option<f64>,
-    second: PartialSecond,
-    /// Parts of the trace that are not yet divided into seconds.
-    parts: VecDeque<Part>,
-    seconds: u64,
+    seconds: Seconds,
+    /// The number of seconds that were taken.
+    taken: u64,
+    /// Whether the input has ended.
+    is_read: bool,
+    /// Whether there is nothing more to say, at the end or after an error.
     is_over: bool,
 }
 
@@ -71,21 +74,6 @@ struct Row {
     rate: Option<f64>,
 }
 
-/// A part of the trace with one rate; `None` if it is unknown.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    seconds: f64,
-    rate: Option<f64>,
-}
-
-/// A second that is not complete.
-#[derive(Clone, Copy, Debug, Default)]
-struct PartialSecond {
-    filled: f64,
-    requests: f64,
-    is_unknown: bool,
-}
-
 impl<R: BufRead> Trace<R> {
     /// Reads from `input`, a line at a time.
     pub fn new(input: R) -> Self {
@@ -96,27 +84,21 @@ impl<R: BufRead> Trace<R> {
             format: None,
             last: None,
             step: None,
-            second: PartialSecond::default(),
-            parts: VecDeque::new(),
-            seconds: 0,
+            seconds: Seconds::default(),
+            taken: 0,
+            is_read: false,
             is_over: false,
         }
     }
 
-    fn next_second(&mut self) -> Result<Option<Option<f64>>, TraceError> {
+    fn next_second(&mut self) -> Result<Option<Second>, TraceError> {
         loop {
-            while let Some(part) = self.parts.front_mut() {
-                let second = self.second.fill(part);
-                if part.seconds <= 1e-9 {
-                    self.parts.pop_front();
-                }
-                if second.is_some() {
-                    self.seconds += 1;
-                    return Ok(second);
-                }
+            if let Some(second) = self.seconds.next() {
+                self.taken += 1;
+                return Ok(Some(second));
             }
-            if self.is_over {
-                return match self.seconds {
+            if self.is_read {
+                return match self.taken {
                     0 => Err(TraceError::TooShort("no line with a value")),
                     1 => Err(TraceError::TooShort("one second")),
                     _ => Ok(None),
@@ -135,7 +117,7 @@ impl<R: BufRead> Trace<R> {
         let read = limited.read_until(b'\n', &mut self.buffer);
         let read = read.map_err(|error| TraceError::Unreadable { line, error })?;
         if read == 0 {
-            self.is_over = true;
+            self.is_read = true;
             self.end();
             return Ok(());
         }
@@ -155,12 +137,7 @@ impl<R: BufRead> Trace<R> {
         match self.format {
             None if text.trim().is_empty() => Ok(()),
             None => self.read_first(&text),
-            Some(Format::Counts) => {
-                let rate =
-                    parse_rate(&text, 0).map_err(|(column, problem)| refuse(column, problem))?;
-                self.parts.push_back(Part { seconds: 1.0, rate });
-                Ok(())
-            }
+            Some(Format::Counts) => self.read_count(&text),
             Some(Format::Csv) => self.read_row(&text),
         }
     }
@@ -173,17 +150,19 @@ impl<R: BufRead> Trace<R> {
         match self.format {
             _ if is_header && self.line == 1 && parse_rate(text, 0).is_err() => Ok(()),
             Some(Format::Csv) => self.read_row(text),
-            _ => {
-                let line = self.line;
-                let rate = parse_rate(text, 0).map_err(|(column, problem)| TraceError::Value {
-                    line,
-                    column,
-                    problem,
-                })?;
-                self.parts.push_back(Part { seconds: 1.0, rate });
-                Ok(())
-            }
+            _ => self.read_count(text),
         }
+    }
+
+    fn read_count(&mut self, text: &str) -> Result<(), TraceError> {
+        let line = self.line;
+        let rate = parse_rate(text, 0).map_err(|(column, problem)| TraceError::Value {
+            line,
+            column,
+            problem,
+        })?;
+        self.seconds.push(1.0, rate);
+        Ok(())
     }
 
     fn read_row(&mut self, text: &str) -> Result<(), TraceError> {
@@ -230,35 +209,17 @@ impl<R: BufRead> Trace<R> {
         let step = self.step.map_or(distance, |step| step.min(distance));
         self.step = Some(step);
         let known = if distance <= step * GAP { distance } else { step };
-        self.parts.push_back(Part { seconds: known, rate: row.rate });
+        self.seconds.push(known, row.rate);
         if known < distance {
-            self.parts.push_back(Part { seconds: distance - known, rate: None });
+            self.seconds.push(distance - known, None);
         }
     }
 
     /// The last row holds as long as the others.
     fn end(&mut self) {
         if let (Some(row), Some(step)) = (self.last.take(), self.step) {
-            self.parts.push_back(Part { seconds: step, rate: row.rate });
+            self.seconds.push(step, row.rate);
         }
-    }
-}
-
-impl PartialSecond {
-    /// Takes from a part what is missing to a second; returns the requests of a complete one.
-    fn fill(&mut self, part: &mut Part) -> Option<Option<f64>> {
-        let taken = part.seconds.min(1.0 - self.filled);
-        part.seconds -= taken;
-        self.filled += taken;
-        match part.rate {
-            Some(rate) => self.requests += rate * taken,
-            None => self.is_unknown = true,
-        }
-        if self.filled < 1.0 - 1e-9 {
-            return None;
-        }
-        let Self { requests, is_unknown, .. } = std::mem::take(self);
-        Some((!is_unknown).then_some(requests))
     }
 }
 
@@ -266,48 +227,11 @@ impl<R: BufRead> Iterator for Trace<R> {
     type Item = Result<Option<f64>, TraceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.next_second() {
-            Ok(second) => second.map(Ok),
-            Err(error) => {
-                self.is_over = true;
-                self.parts.clear();
-                self.seconds = 2;
-                Some(Err(error))
-            }
+        if self.is_over {
+            return None;
         }
+        let second = self.next_second();
+        self.is_over = !matches!(second, Ok(Some(_)));
+        second.map(|second| second.map(|Second(requests)| requests)).transpose()
     }
-}
-
-/// Parses a rate; an empty text and `NaN` are unknown. The error has its column.
-fn parse_rate(text: &str, offset: usize) -> Result<Option<f64>, (usize, String)> {
-    let column = offset + text.chars().take_while(|letter| letter.is_whitespace()).count() + 1;
-    let text = text.trim();
-    if text.is_empty() || text.eq_ignore_ascii_case("nan") {
-        return Ok(None);
-    }
-    let rate = text.parse::<f64>().ok().filter(|rate| (0.0..=MAX_RATE).contains(rate));
-    rate.map(Some).ok_or_else(|| {
-        let shown: String = text.chars().take(40).collect();
-        (column, format!("{shown:?} is not accepted; accepted: a number, 0 to {MAX_RATE}"))
-    })
-}
-
-/// The largest rate, in requests per second.
-const MAX_RATE: f64 = 1e9;
-
-/// Parses a time: seconds since 1970, or a date and a time with their distance from UTC.
-fn parse_time(text: &str) -> Result<f64, String> {
-    let text = text.trim().trim_matches('"');
-    if let Ok(seconds) = text.parse::<f64>()
-        && seconds.is_finite()
-    {
-        return Ok(seconds);
-    }
-    let time = text.parse::<Timestamp>();
-    time.map(|time| time.as_millisecond() as f64 / 1000.0).map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        format!(
-            "{shown:?} is not accepted; accepted: seconds since 1970, or a time such as 2026-11-29T18:00:00Z or 2026-11-29T19:00:00+01:00"
-        )
-    })
 }

@@ -98,7 +98,7 @@ impl ValidPolicy {
         Self::read(&object).map_err(anyhow::Error::msg)
     }
 
-    /// Reads a policy, of whatever version of the schema.
+    /// Reads a policy. The schema in the cluster may be older or newer than this program.
     ///
     /// # Errors
     /// What is wrong with it, with the name of the field.

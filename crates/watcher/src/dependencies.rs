@@ -67,7 +67,7 @@ impl Dependencies {
         }
     }
 
-    /// Records an observation of what primary can carry.
+    /// Records an observation of primary's capacity.
     pub(crate) fn record_capacity(&self, observed: &Result<f64, String>) {
         match observed {
             Ok(_) => self.capacity.up(),

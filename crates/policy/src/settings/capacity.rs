@@ -1,4 +1,4 @@
-//! The settings of what primary can carry.
+//! The settings of primary's capacity.
 
 use clap::Args;
 use schemars::JsonSchema;

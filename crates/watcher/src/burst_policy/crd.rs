@@ -42,13 +42,12 @@ fn correct(schema: &mut Value) {
     let spec = &mut schema["properties"]["spec"];
     for field in WITHOUT_DEFAULT {
         let pointer = field.replace('/', "/properties/");
-        if let Some(field) = spec.pointer_mut(&pointer).and_then(Value::as_object_mut) {
-            field.remove("default");
-        }
-    }
-    for name in ["route", "signal", "capacity", "threshold"] {
-        if let Some(part) = spec["properties"][name].as_object_mut() {
-            part.remove("default");
+        // The default of the part that it is in has the field, too.
+        let part = pointer.rsplit_once("/properties/").map_or("", |(part, _)| part);
+        for pointer in [&pointer, part] {
+            if let Some(schema) = spec.pointer_mut(pointer).and_then(Value::as_object_mut) {
+                schema.remove("default");
+            }
         }
     }
     spec["required"] = json!(["route", "signal"]);

@@ -118,16 +118,11 @@ fn conditions(
     let is_unhealthy = ["ClusterUnhealthy", "ClusterEjected", "ClusterOnTrial", "BothUnhealthy"]
         .contains(&watch.reason.as_str());
     let clusters = is_unhealthy.then(|| (watch.reason.as_str(), watch.text.clone()));
-    let mut conditions = vec![
-        condition("Ready", ready, generation),
-        condition("RouteAccepted", route, generation),
-        condition("RateKnown", rate, generation),
-        condition("ClustersHealthy", clusters, generation),
-    ];
-    let [_, _, known, healthy] = conditions.as_mut_slice() else { return conditions };
+    let mut known = condition("RateKnown", rate, generation);
     if known.message.is_empty() {
         known.message.clone_from(&watch.query_check);
     }
+    let mut healthy = condition("ClustersHealthy", clusters, generation);
     if healthy.status == "True" && are_clusters_unknown(watch) {
         "Unknown".clone_into(&mut healthy.status);
         "ClustersUnknown".clone_into(&mut healthy.reason);
@@ -136,6 +131,9 @@ fn conditions(
             watch.query_check
         );
     }
+    let [ready, route] = [("Ready", ready), ("RouteAccepted", route)]
+        .map(|(type_, problem)| condition(type_, problem, generation));
+    let mut conditions = vec![ready, route, known, healthy];
     for condition in &mut conditions {
         condition.message = with_fields(&condition.message);
     }

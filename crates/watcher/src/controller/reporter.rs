@@ -88,10 +88,12 @@ impl Reporter {
     async fn report_once(&mut self, mut status: BurstPolicyStatus) {
         status.continue_from(&self.written);
         let since = self.written_at.map(|at| at.elapsed());
-        let pause = match () {
-            () if is_news(&self.written, &status) => LEAST_PAUSE,
-            () if differs_clearly(&self.written, &status) => RATE_EVERY,
-            () => NUMBERS_EVERY,
+        let pause = if is_news(&self.written, &status) {
+            LEAST_PAUSE
+        } else if differs_clearly(&self.written, &status) {
+            RATE_EVERY
+        } else {
+            NUMBERS_EVERY
         };
         let is_due = since.is_none_or(|since| pause <= since) && status != self.written;
         if !is_due || !self.leadership.is_held() {

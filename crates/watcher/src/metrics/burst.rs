@@ -1,4 +1,4 @@
-//! The metrics of what burst receives, and of who is told.
+//! The metrics of the budget of burst, and of the webhook.
 
 use prometheus_client::registry::Registry;
 
