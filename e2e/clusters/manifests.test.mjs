@@ -35,7 +35,9 @@ test("the three folders are applied as documented: every pod is ready within a m
 
 test("istioctl finds no fault", () => {
   // In the cluster it would follow the remote secret to burst's address, which only the lab can reach.
-  const printed = execFileSync("sh", ["-c", "istioctl analyze --use-kube=false istio/ k8s/ 2>&1"], { cwd: root, encoding: "utf8", timeout: 60_000 });
+  // The dashboard of k8s/controller is Grafana's JSON, and no object.
+  const analyze = "istioctl analyze --use-kube=false $(find istio k8s -name '*.yaml') 2>&1";
+  const printed = execFileSync("sh", ["-c", analyze], { cwd: root, encoding: "utf8", timeout: 60_000 });
   assert.match(printed, /No validation issues found/);
 });
 
