@@ -38,7 +38,7 @@ pub use observation::{
     CallerStates, ClusterTraffic, CounterSeries, Observation, RequestClass, Requests,
 };
 pub use reason::{HumanDuration, Reason};
-pub use requests::RequestHistory;
+pub use requests::{CountedInterval, RequestHistory};
 pub use route::{Overrides, Route};
 pub use settings::{
     BurstSettings, CapacitySettings, Fallback, GuardSettings, PolicyKind, Settings, SpillSettings,

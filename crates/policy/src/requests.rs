@@ -35,8 +35,22 @@ pub struct RequestHistory {
     movable_share: f64,
 }
 
+/// The time between two samples, and what was counted in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CountedInterval {
+    /// Its begin.
+    pub from: Duration,
+    /// Its end.
+    pub to: Duration,
+    /// The requests per second; `None` if some of them may be missing.
+    pub rate: Option<f64>,
+}
+
 impl RequestHistory {
-    pub(crate) fn new(stale_after: Option<Duration>, now: Duration) -> Self {
+    /// Starts without a sample. The rate is unknown without a new one for `stale_after`; by default for two and
+    /// a half scrapes and 2 s.
+    #[must_use]
+    pub fn new(stale_after: Option<Duration>, now: Duration) -> Self {
         Self {
             timeline: Timeline::default(),
             counters: Counters::default(),
@@ -72,7 +86,8 @@ impl RequestHistory {
         self.average = None;
     }
 
-    pub(crate) fn observe(&mut self, now: Duration, observation: &Observation) {
+    /// Takes an answer of the source that arrived at `now`.
+    pub fn observe(&mut self, now: Duration, observation: &Observation) {
         self.last_gap = match observation {
             Observation::Counters(series) => {
                 self.counters.observe(now, series, &mut self.timeline);
@@ -172,6 +187,17 @@ impl RequestHistory {
         self.stale_after.unwrap_or_else(|| {
             self.timeline.scrape_interval().mul_f64(STALE_AFTER_SCRAPES) + STALE_MARGIN
         })
+    }
+
+    /// The intervals that begin at `time` or later, oldest first. Those of the last 15 minutes are kept.
+    pub fn intervals_from(&self, time: Duration) -> impl Iterator<Item = CountedInterval> {
+        self.timeline.all_oldest_first().skip_while(move |interval| interval.from < time).map(
+            |interval| CountedInterval {
+                from: interval.from,
+                to: interval.to,
+                rate: interval.is_complete.then(|| interval.rate()),
+            },
+        )
     }
 
     /// The distance of the samples; `None` while it is unknown.

@@ -134,6 +134,11 @@ impl Timeline {
         self.intervals.iter().rev()
     }
 
+    /// All intervals from the oldest on, over gaps.
+    pub(crate) fn all_oldest_first(&self) -> impl Iterator<Item = &Interval> {
+        self.intervals.iter()
+    }
+
     /// The median length of the last intervals; `None` with fewer than two.
     pub(crate) fn typical_length(&self) -> Option<Duration> {
         self.typical_length

@@ -3,7 +3,10 @@
 mod seconds;
 mod values;
 
-use std::io::{BufRead, Read as _};
+use std::{
+    collections::VecDeque,
+    io::{BufRead, Read as _},
+};
 
 use seconds::{Second, Seconds};
 use values::{parse_rate, parse_time};
@@ -13,6 +16,9 @@ const MAX_LINE: u64 = 1024;
 
 /// A pause that is longer than so many usual distances of the lines is a gap.
 const GAP: f64 = 1.5;
+
+/// The usual distance of two lines is the median of so many.
+const DISTANCES: usize = 15;
 
 /// The longest pause between two lines: a year. A longer one is a wrong time.
 const MAX_PAUSE: f64 = 366.0 * 86_400.0;
@@ -49,9 +55,12 @@ pub struct Trace<R> {
     line: u64,
     buffer: Vec<u8>,
     format: Option<Format>,
-    /// The last row of CSV, and the usual distance of two rows.
+    /// The time of the first row of CSV.
+    start: Option<f64>,
+    /// The last row of CSV.
     last: Option<Row>,
-    step: Option<f64>,
+    /// The last distances of two rows.
+    distances: VecDeque<f64>,
     seconds: Seconds,
     /// The number of seconds that were taken.
     taken: u64,
@@ -82,13 +91,20 @@ impl<R: BufRead> Trace<R> {
             line: 0,
             buffer: Vec::new(),
             format: None,
+            start: None,
             last: None,
-            step: None,
+            distances: VecDeque::new(),
             seconds: Seconds::default(),
             taken: 0,
             is_read: false,
             is_over: false,
         }
+    }
+
+    /// The time of the first line, in seconds since 1970; `None` if the lines have no times, or none is read.
+    #[must_use]
+    pub fn start(&self) -> Option<f64> {
+        self.start
     }
 
     fn next_second(&mut self) -> Result<Option<Second>, TraceError> {
@@ -200,25 +216,35 @@ impl<R: BufRead> Trace<R> {
             }
             self.pass(last, distance);
         }
+        self.start.get_or_insert(at);
         self.last = Some(Row { at, rate });
         Ok(())
     }
 
     /// Adds the time from a row to the next one.
     fn pass(&mut self, row: Row, distance: f64) {
-        let step = self.step.map_or(distance, |step| step.min(distance));
-        self.step = Some(step);
-        let known = if distance <= step * GAP { distance } else { step };
+        self.distances.push_back(distance);
+        if DISTANCES < self.distances.len() {
+            self.distances.pop_front();
+        }
+        let usual = self.usual_distance().unwrap_or(distance);
+        let known = if distance <= usual * GAP { distance } else { usual };
         self.seconds.push(known, row.rate);
         if known < distance {
             self.seconds.push(distance - known, None);
         }
     }
 
+    fn usual_distance(&self) -> Option<f64> {
+        let mut distances: Vec<_> = self.distances.iter().copied().collect();
+        distances.sort_unstable_by(f64::total_cmp);
+        distances.get(distances.len().saturating_sub(1) / 2).copied()
+    }
+
     /// The last row holds as long as the others.
     fn end(&mut self) {
-        if let (Some(row), Some(step)) = (self.last.take(), self.step) {
-            self.seconds.push(step, row.rate);
+        if let (Some(row), Some(usual)) = (self.last.take(), self.usual_distance()) {
+            self.seconds.push(usual, row.rate);
         }
     }
 }

@@ -7,6 +7,7 @@ mod connection;
 mod counters;
 mod files;
 mod finding;
+mod history;
 
 use std::{
     collections::HashSet,
@@ -22,6 +23,7 @@ pub(crate) use connection::Connection;
 use connection::MAX_ANSWER;
 use counters::{counters, named_caller};
 pub(crate) use finding::Finding;
+pub(crate) use history::HistoryReader;
 
 /// How far the time of an answer may be from our clock. Beyond that, the answer is old or a clock is wrong.
 const MAX_SKEW: Duration = Duration::from_secs(60);
@@ -165,7 +167,7 @@ impl Prometheus {
     }
 
     async fn get(&self, query: &str) -> Result<Vec<u8>, Unknown> {
-        self.connection.get(query, self.timeout).await
+        self.connection.get("query", &[("query", query)], self.timeout).await
     }
 
     /// The value of a query that returns one series.

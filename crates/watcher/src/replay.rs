@@ -2,20 +2,20 @@
 //! done and cost.
 
 mod config;
+mod history;
+mod load;
 mod output;
 mod rules;
+mod saved;
 
-use std::{
-    fs::File,
-    io::{BufReader, Write},
-};
+use std::io::Write;
 
-use anyhow::Context as _;
-use replay::{Arrivals, Outcome, Player, Signal, Switch, Trace};
+use replay::{Arrivals, Outcome, Player, Signal, Switch};
 
 use config::ArrivalKind;
 pub use config::{ReplayCommand, ReplayConfig};
-use output::{Line, Summary};
+use load::Load;
+use output::{Line, PlayedSwitch, Summary};
 use rules::NamedRule;
 
 /// Plays the trace once, with all rules at the same time, and prints the result.
@@ -23,9 +23,8 @@ use rules::NamedRule;
 /// # Errors
 /// When the trace cannot be read, with the line and the column, or when nobody reads the output.
 pub fn replay(config: &ReplayConfig, out: &mut impl Write) -> anyhow::Result<()> {
-    let path = config.trace.display();
-    let file = File::open(&config.trace).with_context(|| format!("--trace: {path}"))?;
     let settings = config.settings()?;
+    let mut load = Load::open(config, &settings)?;
     let capacity = config.primary_carries.unwrap_or(settings.policy.capacity.capacity);
     let rules = match config.decisions {
         // The others are not asked for.
@@ -33,20 +32,20 @@ pub fn replay(config: &ReplayConfig, out: &mut impl Write) -> anyhow::Result<()>
         false => NamedRule::all(&settings.policy),
     };
     let mut runs = Vec::new();
-    for signal in config.signals(&settings) {
-        for arrivals in config.arrivals.iter().copied() {
+    for signal in config.signals(&settings, load.scrape) {
+        for arrivals in config.arrivals() {
             runs.push(Run::new(config, signal, arrivals, &rules, capacity));
         }
     }
     let mut printer = output::Decisions::new(config.output);
-    let trace = Trace::new(BufReader::with_capacity(1 << 20, file));
-    for second in trace {
-        let requests = second.with_context(|| format!("--trace: {path}"))?;
+    while let Some(requests) = load.next().transpose()? {
         for run in &mut runs {
             let switches = run.play(requests);
             if config.decisions {
                 for switch in switches {
-                    printer.print(out, run.signal, run.arrivals, &switch)?;
+                    let time = load.start().map(|start| start + switch.at.as_secs_f64());
+                    let (signal, arrivals) = (run.signal, run.arrivals);
+                    printer.print(out, &PlayedSwitch { signal, arrivals, time, switch })?;
                 }
             }
         }
@@ -55,7 +54,8 @@ pub fn replay(config: &ReplayConfig, out: &mut impl Write) -> anyhow::Result<()>
         return printer.end(out);
     }
     let lines = runs.iter().flat_map(|run| run.lines(&rules)).collect();
-    Summary { capacity, price: config.price_per_million, lines }.print(config.output, out)
+    let note = load.note();
+    Summary { note, capacity, price: config.price_per_million, lines }.print(config.output, out)
 }
 
 /// All rules under one signal and one kind of arrivals.

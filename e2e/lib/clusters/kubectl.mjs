@@ -23,12 +23,15 @@ export async function kubectl(context, ...args) {
 export const kustomize = (context, command, folder, ...args) =>
   execute("kubectl", ["--context", context, command, "-k", folder, ...args], { cwd: root, timeout: 180_000 });
 
-/** Applies a manifest that is no file. */
-export async function applyText(context, manifest) {
-  const applying = execute("kubectl", ["--context", context, "--namespace", "default", "apply", "-f", "-"], { timeout: 60_000 });
-  applying.child.stdin.end(manifest);
-  await applying;
+/** Runs kubectl with a standard input, and returns what it prints. */
+export async function kubectlWithInput(context, input, ...args) {
+  const running = execute("kubectl", ["--context", context, "--namespace", "default", ...args], { maxBuffer: 1 << 26, timeout: 60_000 });
+  running.child.stdin.end(input);
+  return (await running).stdout.trim();
 }
+
+/** Applies a manifest that is no file. */
+export const applyText = (context, manifest) => kubectlWithInput(context, manifest, "apply", "-f", "-");
 
 /** Runs kubectl, expects that it fails, and returns its error text. */
 export async function kubectlFails(context, ...args) {

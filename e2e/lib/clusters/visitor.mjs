@@ -22,6 +22,7 @@ class Visitor {
       this.results.splice(KEPT_RESULTS);
     });
     this.socket.on("stats", (stats) => { this.stats = stats; });
+    this.socket.on("watcher", (update) => { this.watcher = update; });
   }
 
   async connected() {

@@ -32,17 +32,24 @@ impl Connection {
     /// When a file cannot be read, or is not PEM. The error names the setting.
     pub(crate) fn new(settings: &PrometheusSettings) -> anyhow::Result<Self> {
         Ok(Self {
-            api: settings.prometheus_url.join("api/v1/query"),
+            api: settings.prometheus_url.join("api/v1/"),
             proxy: proxy::of(settings.prometheus_url.url().as_str()),
             files: Files::read(settings)?,
             settings: settings.clone(),
         })
     }
 
-    /// Asks a query; returns the body of the answer, which must come within `limit`.
-    pub(super) async fn get(&self, query: &str, limit: Duration) -> Result<Vec<u8>, Unknown> {
+    /// Asks `query` or `query_range` with these parameters; returns the body of the answer, which must come
+    /// within `limit`.
+    pub(super) async fn get(
+        &self,
+        endpoint: &str,
+        parameters: &[(&str, &str)],
+        limit: Duration,
+    ) -> Result<Vec<u8>, Unknown> {
         let mut url = self.api.clone();
-        url.query_pairs_mut().append_pair("query", query);
+        url.set_path(&format!("{}{endpoint}", url.path()));
+        url.query_pairs_mut().extend_pairs(parameters);
         let response = self.send(url, limit).await?;
         let (status, location) = (response.status(), location(&response));
         let body = self.read(response, limit).await?;

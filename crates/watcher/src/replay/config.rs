@@ -1,17 +1,22 @@
 //! The settings of a replay.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
 use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Parser, ValueEnum};
+use jiff::Timestamp;
 use kube::api::DynamicObject;
 use replay::Signal;
 use value_parsers::{List, list, not_negative, number};
 
 use crate::{
     burst_policy::ValidPolicy,
-    config::{SourceKind, WatchSettings},
+    config::{PrometheusSettings, SourceKind, WatchSettings},
 };
 
 /// Plays the policy over a recorded load: what it would have done, and what that costs, beside other rules
@@ -25,22 +30,37 @@ pub struct ReplayConfig {
     /// The file of the load: a count for each second, one in a line; or `time,rate` in CSV, with the time in
     /// seconds since 1970 or as 2026-11-29T18:00:00Z, and the rate in requests per second. An empty value is
     /// unknown. If a line is missing, its time is unknown, too
-    #[arg(long, value_name = "FILE")]
-    pub trace: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    pub trace: Option<PathBuf>,
+
+    /// Read the load from Prometheus instead, since then: how long ago, such as 7d, or a time such as
+    /// 2026-11-29T18:00:00Z
+    #[arg(long, value_name = "WHEN", conflicts_with = "trace", value_parser = when)]
+    pub from: Option<When>,
+
+    /// With --from: until then. Default: now
+    #[arg(long, value_name = "WHEN", requires = "from", value_parser = when)]
+    pub until: Option<When>,
+
+    /// With --from: save the load in this file, as a trace. If the file holds a part of it, only the rest is
+    /// read
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub save: Option<PathBuf>,
 
     /// The file of a `BurstPolicy` to play, in YAML. Default: the settings below
     #[arg(long, value_name = "FILE")]
     pub policy_file: Option<PathBuf>,
 
     /// How the load is seen: callers, or prometheus@5s for a scrape every 5 s; several are separated by commas.
-    /// Default: by SOURCE, with a scrape every 5 s
+    /// Default: by SOURCE, with a scrape every 5 s, or as often as the history of --from shows
     #[arg(long, value_parser = list(str::parse::<Signal>))]
     pub signal: Option<List<Signal>>,
 
     /// How the requests of a second arrive: even, random (independent visitors), or both, separated by commas.
-    /// If a line covers more than a second, nobody knows: then both bracket the truth
-    #[arg(long, default_value = "even", value_parser = list(arrival_kind))]
-    pub arrivals: List<ArrivalKind>,
+    /// If a line covers more than a second, nobody knows: then both bracket the truth. Default: even, and with
+    /// --from both
+    #[arg(long, value_parser = list(arrival_kind))]
+    pub arrivals: Option<List<ArrivalKind>>,
 
     /// The seed of random arrivals
     #[arg(long, default_value_t = 1)]
@@ -62,6 +82,10 @@ pub struct ReplayConfig {
     #[arg(long, default_value = "text", value_enum)]
     pub output: OutputFormat,
 
+    /// Where Prometheus is.
+    #[command(flatten)]
+    pub prometheus: PrometheusSettings,
+
     /// The policy.
     #[command(flatten)]
     pub watch: WatchSettings,
@@ -69,6 +93,29 @@ pub struct ReplayConfig {
     /// How it logs.
     #[command(flatten)]
     pub logs: LogSettings,
+}
+
+/// A time: before now, or since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// So long ago.
+    Ago(Duration),
+    /// At this time since 1970.
+    At(Duration),
+}
+
+/// A time in the past, in whole seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: Duration,
+    pub(super) until: Duration,
+}
+
+/// Where the load is from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LoadSource<'a> {
+    File(&'a Path),
+    Prometheus(Span),
 }
 
 /// What the program does.
@@ -125,14 +172,67 @@ impl ReplayConfig {
         Ok(policy.watch)
     }
 
-    /// The signals to play.
-    pub(super) fn signals(&self, settings: &WatchSettings) -> Vec<Signal> {
+    /// Where the load is from.
+    ///
+    /// # Errors
+    /// When the time to read is empty.
+    pub(super) fn source(&self) -> anyhow::Result<LoadSource<'_>> {
+        let Some(from) = self.from else {
+            let trace = self.trace.as_deref().context("--trace, --from: both are missing")?;
+            return Ok(LoadSource::File(trace));
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let [from, until] = [from, self.until.unwrap_or(When::Ago(Duration::ZERO))]
+            .map(|when| Duration::from_secs(when.since_epoch(now).as_secs()));
+        anyhow::ensure!(
+            from < until && until <= now,
+            "--from, --until: accepted: from before until, and both in the past"
+        );
+        Ok(LoadSource::Prometheus(Span { from, until }))
+    }
+
+    /// The signals to play, if Prometheus scrapes so often.
+    pub(super) fn signals(
+        &self,
+        settings: &WatchSettings,
+        scrape: Option<Duration>,
+    ) -> Vec<Signal> {
+        let seconds = scrape.map_or(USUAL_SCRAPE, |scrape| scrape.as_secs_f64().round() as u32);
         match (&self.signal, settings.signal.source.source) {
             (Some(signals), _) => signals.0.clone(),
             (None, SourceKind::Callers) => vec![Signal::Callers],
-            (None, SourceKind::Prometheus) => vec![Signal::Prometheus(USUAL_SCRAPE)],
+            (None, SourceKind::Prometheus) => vec![Signal::Prometheus(seconds.clamp(1, 300))],
         }
     }
+
+    /// How the requests of a second arrive. In a load from Prometheus nobody knows.
+    pub(super) fn arrivals(&self) -> Vec<ArrivalKind> {
+        match &self.arrivals {
+            Some(arrivals) => arrivals.0.clone(),
+            None if self.from.is_some() => vec![ArrivalKind::Even, ArrivalKind::Random],
+            None => vec![ArrivalKind::Even],
+        }
+    }
+}
+
+impl When {
+    fn since_epoch(self, now: Duration) -> Duration {
+        match self {
+            Self::Ago(ago) => now.saturating_sub(ago),
+            Self::At(at) => at,
+        }
+    }
+}
+
+fn when(text: &str) -> Result<When, String> {
+    if let Ok(ago) = humantime::parse_duration(text) {
+        return Ok(When::Ago(ago));
+    }
+    let time = text.parse::<Timestamp>().ok().and_then(|time| u64::try_from(time.as_second()).ok());
+    let time = time.map(|seconds| When::At(Duration::from_secs(seconds)));
+    time.ok_or_else(|| {
+        "accepted: how long ago, such as 7d, or a time such as 2026-11-29T18:00:00Z".to_owned()
+    })
 }
 
 impl ArrivalKind {
@@ -159,6 +259,8 @@ impl Settings for ReplayConfig {
     }
 
     fn validate(&self) -> Result<(), String> {
+        self.prometheus.validate()?;
+        self.watch.signal.query.validate()?;
         self.watch.policy.validate()
     }
 }

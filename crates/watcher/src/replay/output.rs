@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use humantime::format_duration;
+use jiff::Timestamp;
 use replay::{Outcome, Signal, Switch};
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub(super) struct Line {
 
 /// All rules, and what they have in common.
 pub(super) struct Summary {
+    /// What the load does not show; `None` if it has a value for each second.
+    pub(super) note: Option<String>,
     pub(super) capacity: f64,
     /// The price of a million requests to burst.
     pub(super) price: Option<f64>,
@@ -51,6 +54,9 @@ impl Summary {
             outcome.requests / (known.max(1) as f64),
             self.capacity
         )?;
+        if let Some(note) = &self.note {
+            writeln!(out, "{note}")?;
+        }
         let mut before = None;
         for line in &self.lines {
             let group = (line.signal, line.arrivals);
@@ -137,7 +143,7 @@ impl Summary {
             })
         };
         let rules: Vec<_> = self.lines.iter().map(line).collect();
-        json!({ "primary_carries": self.capacity, "rules": rules })
+        json!({ "primary_carries": self.capacity, "note": self.note, "rules": rules })
     }
 }
 
@@ -147,43 +153,49 @@ pub(super) struct Decisions {
     printed: u64,
 }
 
+/// A write of the policy as set, and where and when it was.
+pub(super) struct PlayedSwitch {
+    pub(super) signal: Signal,
+    pub(super) arrivals: ArrivalKind,
+    /// In seconds since 1970; `None` if the trace has no times.
+    pub(super) time: Option<f64>,
+    pub(super) switch: Switch,
+}
+
 impl Decisions {
     pub(super) const fn new(format: OutputFormat) -> Self {
         Self { format, printed: 0 }
     }
 
-    pub(super) fn print(
-        &mut self,
-        out: &mut impl Write,
-        signal: Signal,
-        arrivals: ArrivalKind,
-        switch: &Switch,
-    ) -> anyhow::Result<()> {
+    pub(super) fn print(&mut self, out: &mut impl Write, played: &PlayedSwitch) -> anyhow::Result<()> {
         let is_first = self.printed == 0;
         self.printed += 1;
+        let PlayedSwitch { signal, arrivals, time, switch } = played;
         let arrivals = arrivals.name();
         let Switch { at, from, to, reason, text } = switch;
         let seconds = at.as_secs();
         let [from, to] = [from, to].map(|weights| format!("{}/{}", weights.primary, weights.burst));
         let printed = match self.format {
-            OutputFormat::Text => writeln!(
-                out,
-                "{signal} {arrivals} {:>16}  {from:>6} to {to:<6}  {text}",
-                format_duration(*at).to_string()
-            ),
+            OutputFormat::Text => {
+                let when = time
+                    .and_then(|time| Timestamp::from_second(time.round() as i64).ok())
+                    .map_or_else(|| format_duration(*at).to_string(), |time| time.to_string());
+                writeln!(out, "{signal} {arrivals} {when:>20}  {from:>6} to {to:<6}  {text}")
+            }
             OutputFormat::Csv => {
                 let header =
-                    if is_first { "signal,arrivals,second,from,to,reason,text\n" } else { "" };
+                    if is_first { "signal,arrivals,second,time,from,to,reason,text\n" } else { "" };
+                let time = time.map(|time| time.to_string()).unwrap_or_default();
                 let text = text.replace('"', "\"\"");
                 writeln!(
                     out,
-                    "{header}{signal},{arrivals},{seconds},{from},{to},{reason},\"{text}\""
+                    "{header}{signal},{arrivals},{seconds},{time},{from},{to},{reason},\"{text}\""
                 )
             }
             OutputFormat::Json => {
                 let decision = json!({
                     "signal": signal.to_string(), "arrivals": arrivals, "second": seconds,
-                    "from": from, "to": to, "reason": reason, "text": text,
+                    "time": time, "from": from, "to": to, "reason": reason, "text": text,
                 });
                 writeln!(out, "{} {decision}", if is_first { "[" } else { "," })
             }
