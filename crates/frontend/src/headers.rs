@@ -34,7 +34,8 @@ pub(crate) fn protect(router: Router) -> anyhow::Result<Router> {
 /// Returns the policy: the page loads only from this server, and from the CDN if the build could
 /// not embed the libraries. Bootstrap has its icons in `data:`.
 fn content_security_policy() -> String {
-    let libraries = if page::needs_cdn() { format!(" {}", page::CDN) } else { String::new() };
+    let libraries =
+        if page::needs_cdn() { format!(" {}", web_libraries::CDN) } else { String::new() };
     format!(
         "default-src 'none'; script-src 'self'{libraries}; style-src 'self'{libraries}; img-src 'self' data:; \
          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -10,10 +10,9 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::{snapshot::REPORTS_PER_SECOND, stream::MAX_SHOWN_PER_SECOND};
+use web_libraries::{BOOTSTRAP_CSS, Library, SOCKET_IO_JS, UPLOT_CSS, UPLOT_JS};
 
-/// The source of the libraries if the build could not embed them.
-pub(crate) const CDN: &str = "https://cdn.jsdelivr.net";
+use crate::{snapshot::REPORTS_PER_SECOND, stream::MAX_SHOWN_PER_SECOND};
 
 /// A file that the page links.
 struct Asset {
@@ -49,6 +48,23 @@ enum LinkKind {
 }
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+static LIBRARIES: [Asset; 4] = [
+    of_library(BOOTSTRAP_CSS, LinkKind::Style),
+    of_library(UPLOT_CSS, LinkKind::Style),
+    of_library(UPLOT_JS, LinkKind::Script),
+    of_library(SOCKET_IO_JS, LinkKind::Script),
+];
+
+const fn of_library(library: Library, kind: LinkKind) -> Asset {
+    let Library { name, version, embedded, url, integrity } = library;
+    Asset { name, kind, version, embedded, cdn: Some(Cdn { url, integrity }) }
+}
+
+/// Every asset, in the order in which the page links them.
+fn assets() -> impl Iterator<Item = &'static Asset> {
+    LIBRARIES.iter().chain(OWN)
+}
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -131,7 +147,7 @@ const FAILURES: [Row; 6] = [
 /// # Errors
 /// When the template cannot be rendered. A test rules that out.
 pub(crate) fn render(settings: PageSettings) -> askama::Result<Html<String>> {
-    let links = ASSETS.iter().map(link).collect();
+    let links = assets().map(link).collect();
     Page { settings, links }.render().map(Html)
 }
 
@@ -145,16 +161,16 @@ fn link(asset: &Asset) -> Link {
     }
 }
 
-/// Whether the page links anything on the [`CDN`].
+/// Whether the page links anything on the CDN.
 pub(crate) fn needs_cdn() -> bool {
-    ASSETS.iter().any(|asset| asset.embedded.is_none())
+    assets().any(|asset| asset.embedded.is_none())
 }
 
 /// Serves an embedded asset.
 pub(crate) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     // Modules of two versions do not fit together. While a new frontend replaces an old one, a page
     // of one may request a module from the other; a 404 makes that page show that it is incomplete.
-    let asset = ASSETS.iter().find(|asset| asset.name == name && asset.version == version);
+    let asset = assets().find(|asset| asset.name == name && asset.version == version);
     let Some(bytes) = asset.and_then(|asset| asset.embedded) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -184,7 +200,7 @@ mod tests {
             assert!(page.contains(title), "{title} is missing");
         }
         assert!(page.contains("0.01 to 1000 requests per second"));
-        for asset in ASSETS {
+        for asset in assets() {
             assert!(page.contains(asset.name), "{} is not linked", asset.name);
         }
         assert!(!page.contains("Control token"));
@@ -208,11 +224,11 @@ mod tests {
 
     #[test]
     fn every_imported_module_exists() {
-        for asset in ASSETS.iter().filter(|asset| asset.cdn.is_none()) {
+        for asset in OWN {
             let text = str::from_utf8(asset.embedded.unwrap()).unwrap();
             for (_, module) in text.lines().filter_map(|line| line.split_once(" from \"./")) {
                 let module = module.trim_end_matches("\";");
-                let exists = ASSETS.iter().any(|asset| asset.name == module);
+                let exists = OWN.iter().any(|asset| asset.name == module);
                 assert!(exists, "{} imports {module}", asset.name);
             }
         }

@@ -124,7 +124,8 @@ export class Chart {
     const text = () => color("--bs-body-color");
     const grid = { stroke: () => color("--bs-border-color") };
     const em = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const font = `${0.8 * em}px system-ui`;
+    // uPlot takes whole pixels only: of 12.8 px it would scale the 8.
+    const font = `${Math.round(0.8 * em)}px system-ui`;
     const now = () => this.#times.at(-1) ?? 0;
     const top = () => Math.max(MIN_TOP, ...this.#thresholds.map(([rate]) => rate * 1.2));
     const area = (cluster, fill) => ({ stroke: () => color(`--${cluster}-cluster`), fill, width: 2, points: { show: false } });
