@@ -166,6 +166,8 @@ impl CircuitBreaker {
             _ => timeline.end().unwrap_or(now).saturating_sub(MAX_WINDOW),
         };
         let is_clean = timeline.last_failure().is_none_or(|failed_at| failed_at <= start);
+        // So many requests without a failure prove that the cluster is well.
+        let enough = PROOF / binomial_divergence(0.0, 1.0, limit);
         let mut attribution = Attribution::default();
         // The newest requests must fail, too: the past alone proves nothing.
         let mut newest = None;
@@ -177,7 +179,7 @@ impl CircuitBreaker {
             if is_clean {
                 // Without a failure all windows show the same, so enough of them is enough.
                 window.total += interval.requests.to(self.cluster).total;
-                if PROOF <= binomial_divergence(0.0, window.total, limit) {
+                if enough <= window.total {
                     break;
                 }
                 continue;

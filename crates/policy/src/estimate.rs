@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    evidence::{Suffix, is_rise_corroborated, poisson_divergence},
+    evidence::{Suffix, diverges, is_rise_corroborated, poisson_divergence},
     timeline::Timeline,
 };
 
@@ -13,9 +13,9 @@ const MIN_WINDOW: Duration = Duration::from_secs(5);
 /// The fewest intervals of a window.
 const MIN_INTERVALS: usize = 3;
 
-/// The number of independent requests that a window should hold: their count deviates by 10 percent. More
-/// make spill later, and fewer make it send more to burst than it must (`scripts/bench watcher`).
-const WANTED_REQUESTS: f64 = 100.0;
+/// The number of independent requests that a window should hold: their count deviates by 6 percent. More
+/// make spill later, and fewer make it send more to burst than it must (docs/policies.md has the days).
+const WANTED_REQUESTS: f64 = 300.0;
 
 /// The divergence from which on the newest intervals count as a new rate. A wrong guess costs a write,
 /// so this is less than a proof: one in a thousand.
@@ -38,7 +38,8 @@ pub struct Estimate {
 /// newer intervals show another rate, only they count.
 pub(crate) fn estimate(timeline: &Timeline) -> Option<Estimate> {
     let dispersion = timeline.dispersion();
-    let mut suffixes = Vec::new();
+    // Mostly they fit, so that nothing is moved.
+    let mut suffixes = Vec::with_capacity(64);
     let mut suffix = Suffix::default();
     for interval in timeline.newest_first() {
         suffix.add(interval);
@@ -62,9 +63,9 @@ pub(crate) fn estimate(timeline: &Timeline) -> Option<Estimate> {
         let is_fall = newer.count < expected;
         let is_lone = least_intervals < 2 && newer.intervals == 1;
         let count = if is_fall || is_lone { newer.count } else { newer.without_lone_peak() };
-        let divergence = poisson_divergence(count, expected.max(1.0)) / dispersion;
-        let is_new = CHANGE <= divergence && (count < expected) == (newer.count < expected);
-        is_new.then_some((newer, divergence))
+        let is_new = diverges(count, expected.max(1.0), CHANGE * dispersion)
+            && (count < expected) == (newer.count < expected);
+        is_new.then(|| (newer, poisson_divergence(count, expected.max(1.0))))
     });
     let newest = with_divergence.max_by(|(_, one), (_, other)| one.total_cmp(other));
     let chosen = newest.map_or(window, |(newer, _)| *newer);

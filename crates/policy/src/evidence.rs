@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::timeline::{Interval, Timeline};
+use crate::timeline::{Measured, Timeline};
 
 /// The divergence from which on something is taken as proven: chance alone reaches it in one of a
 /// million windows. At a scrape every [`PROOF_INTERVAL`] that is less than once a day.
@@ -34,6 +34,14 @@ pub(crate) fn poisson_divergence(count: f64, expected: f64) -> f64 {
         return f64::MAX;
     }
     (count * (count / expected).ln() - count + expected).max(0.0)
+}
+
+/// Whether the Poisson divergence of `count` from `expected` is `needed` at least. Mostly that is clear without a
+/// logarithm: with `count = (1 + u) * expected`, the divergence is at most `expected * u²`, and half of that if
+/// u is positive.
+pub(crate) fn diverges(count: f64, expected: f64, needed: f64) -> bool {
+    let bound = (count - expected).powi(2) / if expected < count { 2.0 } else { 1.0 };
+    needed * expected <= bound && needed <= poisson_divergence(count, expected)
 }
 
 /// The divergence of `failed` of `total` from the ratio `ratio`, which lies between 0 and 1.
@@ -71,7 +79,7 @@ pub(crate) fn prove_above(timeline: &Timeline, limit: f64) -> Option<Proof> {
         return None;
     }
     let proves = |count: f64, seconds: f64| {
-        limit * seconds < count && needed <= poisson_divergence(count, limit * seconds)
+        limit * seconds < count && diverges(count, limit * seconds, needed)
     };
     let mut suffix = Suffix::default();
     for interval in timeline.newest_first() {
@@ -110,8 +118,7 @@ pub(crate) fn prove_below(timeline: &Timeline, limit: f64, hold: Duration) -> Op
             continue;
         }
         let expected = limit * suffix.seconds;
-        let divergence = poisson_divergence(suffix.count, expected);
-        if suffix.count < expected && needed <= divergence {
+        if suffix.count < expected && diverges(suffix.count, expected, needed) {
             return Some(Proof { rate: suffix.rate(), seconds: suffix.seconds });
         }
     }
@@ -127,10 +134,7 @@ pub(crate) fn prove_mean_below(timeline: &Timeline, limit: f64, hold: Duration) 
         suffix.add(interval);
         let expected = limit * suffix.seconds;
         let is_long = hold.as_secs_f64() <= suffix.seconds + 1e-9;
-        if is_long
-            && suffix.count < expected
-            && needed <= poisson_divergence(suffix.count, expected)
-        {
+        if is_long && suffix.count < expected && diverges(suffix.count, expected, needed) {
             return true;
         }
     }
@@ -152,10 +156,10 @@ pub(crate) fn is_rise_corroborated(timeline: &Timeline) -> bool {
     });
     let [newest, second] = newest[..] else { return false };
     let needed = proof(timeline);
-    let is_rise = |interval: &Interval| {
-        let expected = before.rate() * interval.seconds();
-        let count = interval.requests.total();
-        expected < count && needed <= poisson_divergence(count, expected.max(1.0))
+    let is_rise = |interval: &Measured| {
+        let expected = before.rate() * interval.seconds;
+        let count = interval.count;
+        expected < count && diverges(count, expected.max(1.0), needed)
     };
     1 < before.intervals && is_rise(newest) && is_rise(second)
 }
@@ -180,11 +184,11 @@ impl Suffix {
         (suffix.intervals == number).then_some(suffix)
     }
 
-    pub(crate) fn add(&mut self, interval: &Interval) {
-        let (rate, seconds) = (interval.rate(), interval.seconds());
+    pub(crate) fn add(&mut self, interval: &Measured) {
+        let (rate, seconds) = (interval.rate, interval.seconds);
         self.intervals += 1;
         self.seconds += seconds;
-        self.count += interval.requests.total();
+        self.count += interval.count;
         if self.intervals == 1 || self.peak.0 < rate {
             self.second_peak = self.peak.0;
             self.peak = (rate, seconds);
@@ -208,7 +212,7 @@ impl Suffix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ClusterTraffic;
+    use crate::{ClusterTraffic, timeline::Interval};
 
     fn timeline(length: f64, rates: &[f64]) -> Timeline {
         let mut timeline = Timeline::default();
@@ -267,6 +271,19 @@ mod tests {
         let requests = ClusterTraffic::default();
         incomplete.push(Interval { from, to, requests, is_complete: false });
         assert_eq!(prove_below(&incomplete, 10.0, Duration::from_secs(10)), None);
+    }
+
+    #[test]
+    fn a_divergence_is_reached_with_and_without_a_logarithm() {
+        for count in 0..60 {
+            for expected in 1..40 {
+                for needed in [0.1, 1.0, 6.9, PROOF] {
+                    let (count, expected) = (f64::from(count), f64::from(expected));
+                    let divergence = poisson_divergence(count, expected);
+                    assert_eq!(diverges(count, expected, needed), needed <= divergence);
+                }
+            }
+        }
     }
 
     #[test]

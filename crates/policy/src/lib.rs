@@ -7,6 +7,7 @@
 //! Read `decider.rs` first: [`Decider::decide`] is a sequence of named steps, and each step has a
 //! module of its own.
 
+mod backlog;
 mod budget;
 mod burst_readiness;
 mod capacity;

@@ -69,6 +69,24 @@ pub enum Reason {
         /// The new weight of burst, in percent.
         burst: u32,
     },
+    /// Spill: requests wait at primary.
+    Backlog {
+        /// The rate.
+        estimate: Estimate,
+        /// The requests that wait.
+        waiting: f64,
+        /// The new weight of burst, in percent.
+        burst: u32,
+    },
+    /// Spill: requests still wait at primary, so the weight of burst does not fall yet.
+    BacklogDraining {
+        /// The rate.
+        estimate: Estimate,
+        /// The requests that wait.
+        waiting: f64,
+        /// The weight of burst, in percent.
+        burst: u32,
+    },
     /// Spill: primary receives too much, but the weight of burst rose a moment ago.
     OverflowWaiting {
         /// The rate.
@@ -247,6 +265,8 @@ impl Reason {
             Self::LowStabilizing { .. } => "RateLowStabilizing",
             Self::Between { .. } => "RateBetweenThresholds",
             Self::Overflow { .. } => "Overflow",
+            Self::Backlog { .. } => "Backlog",
+            Self::BacklogDraining { .. } => "BacklogDraining",
             Self::OverflowWaiting { .. } => "OverflowWaiting",
             Self::Saturated { .. } => "Saturated",
             Self::Spare { .. } => "SpareCapacity",

@@ -30,6 +30,8 @@ pub struct RequestHistory {
     /// When the source last showed something new; at first, the start.
     known_until: Duration,
     has_seen_requests: bool,
+    /// The estimate of the rate, for the timeline up to this end.
+    estimate: Option<(Duration, Estimate)>,
     /// The split by the weights in force; `None` without requests.
     split: Option<MeasuredSplit>,
     movable_share: f64,
@@ -59,6 +61,7 @@ impl RequestHistory {
             last_gap: Some("not_asked"),
             known_until: now,
             has_seen_requests: false,
+            estimate: None,
             split: None,
             movable_share: 1.0,
         }
@@ -71,7 +74,7 @@ impl RequestHistory {
     pub fn estimate(&self, now: Duration) -> Result<Estimate, &'static str> {
         match self.unknown_kind(now) {
             Some(kind) => Err(kind),
-            None => estimate::estimate(self.timeline()).ok_or("too_young"),
+            None => self.estimate.map(|(_, estimate)| estimate).ok_or("too_young"),
         }
     }
 
@@ -84,6 +87,7 @@ impl RequestHistory {
         self.timeline = Timeline::default();
         self.counters = Counters::default();
         self.average = None;
+        self.estimate = None;
     }
 
     /// Takes an answer of the source that arrived at `now`.
@@ -105,8 +109,18 @@ impl RequestHistory {
             Observation::Unknown(kind) => Some(kind),
         };
         self.has_seen_requests |= self.timeline.end().is_some();
+        self.update_estimate();
         if let Some(since) = self.since_new_sample(now) {
             self.known_until = now.saturating_sub(since);
+        }
+    }
+
+    /// Estimates anew when the timeline has changed.
+    fn update_estimate(&mut self) {
+        let end = self.timeline.end();
+        if self.estimate.map(|(until, _)| until) != end {
+            let estimate = estimate::estimate(&self.timeline);
+            self.estimate = end.zip(estimate);
         }
     }
 
@@ -191,13 +205,11 @@ impl RequestHistory {
 
     /// The intervals that begin at `time` or later, oldest first. Those of the last 15 minutes are kept.
     pub fn intervals_from(&self, time: Duration) -> impl Iterator<Item = CountedInterval> {
-        self.timeline.all_oldest_first().skip_while(move |interval| interval.from < time).map(
-            |interval| CountedInterval {
-                from: interval.from,
-                to: interval.to,
-                rate: interval.is_complete.then(|| interval.rate()),
-            },
-        )
+        self.timeline.since(time).map(|interval| CountedInterval {
+            from: interval.from,
+            to: interval.to,
+            rate: interval.is_complete.then_some(interval.rate),
+        })
     }
 
     /// The distance of the samples; `None` while it is unknown.

@@ -2,35 +2,27 @@
 //!
 //! At a rate D, a capacity K and a headroom h, the share `1 - h * K / D` goes to burst. If the weights
 //! divide only a part of the requests, the weight of burst is larger by as much. It rises at once when
-//! primary receives too much. It falls in steps, and only to the largest weight that was needed within
-//! the stabilization window.
+//! primary receives too much, and further while requests wait there. It falls in steps, and only to the
+//! largest weight that was needed within the stabilization window.
+
+mod flaps;
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    Estimate, Reason, Settings, SpillSettings, Weights, evidence::prove_mean_below,
-    proposal::Proposal, timeline::Timeline,
+    Estimate, Reason, Settings, SpillSettings, Weights, backlog::Backlog,
+    evidence::prove_mean_below, proposal::Proposal, timeline::Timeline,
 };
+use flaps::Flaps;
 
 /// The weight of burst rises when primary receives more than this part of the way from
 /// `SPILL_HEADROOM * CAPACITY` to `CAPACITY`. In the simulator (`scripts/bench watcher`), less makes
 /// many more writes, and more makes queues longer.
 const RAISE_AT: f64 = 0.7;
 
-/// For how long a flap counts. A flap is traffic that came home and soon returned to burst.
-const FLAP_MEMORY: Duration = Duration::from_secs(3600);
-
-/// The number of flaps that are kept. More of them would not lengthen the window further.
-const MAX_FLAPS: usize = 64;
-
-/// Each flap at or above the budget makes the stabilization window this many times as long.
-const FLAP_FACTOR: u32 = 2;
-
-/// The longest that flaps make the stabilization window, as a multiple of it.
-const MAX_FLAP_FACTOR: u32 = 8;
-
-/// The longest stabilization window, which the timeline must remember.
-const MAX_STABILIZATION_WINDOW: Duration = Duration::from_secs(600);
+/// A queue raises the weight of burst by at least so many percent of all traffic, and what it added may stay
+/// too large by less.
+const LEAST_RELIEF: u32 = 5;
 
 /// The stabilization window without a setting: so many times the distance of the samples. In the simulator
 /// (`scripts/bench watcher`) a shorter one makes more reversals, and a longer one sends more to burst.
@@ -53,14 +45,17 @@ pub(crate) struct Spill {
     raised_at: Option<Duration>,
     /// The largest needs of the stabilization window, falling: at most one of each percentage.
     needs: VecDeque<Need>,
+    /// The queue at primary.
+    backlog: Backlog,
+    /// Whether the weight of burst is larger than it must be, because a queue raised it.
+    has_relief: bool,
     /// The share that went to burst at the last observation.
     burst_share: Option<f64>,
     /// Whether the last proposal lowered the weight of burst.
     has_proposed_less: bool,
     /// When this policy last lowered the weight of burst; `None` after a rise.
     lowered_at: Option<Duration>,
-    /// The times of the flaps.
-    flaps: VecDeque<Duration>,
+    flaps: Flaps,
     /// The share of the requests that the weights divide, 0.5 to 1.
     pub(crate) movable_share: f64,
 }
@@ -83,10 +78,12 @@ impl Spill {
             raise_every: Duration::from_secs(60) / settings.guards.writes_per_minute.max(1),
             raised_at: None,
             needs: VecDeque::new(),
+            backlog: Backlog::default(),
+            has_relief: false,
             burst_share: None,
             has_proposed_less: false,
             lowered_at: None,
-            flaps: VecDeque::new(),
+            flaps: Flaps::default(),
             movable_share: 1.0,
         }
     }
@@ -112,17 +109,12 @@ impl Spill {
         self.window = window.unwrap_or(by_samples.clamp(shortest, longest));
         let share = in_force.burst_share();
         self.observe_share(now, share);
-        let SpillSettings { spill_probe, spill_max, .. } = self.settings;
-        let capacity = self.capacity;
-        let burst = self.percent_needed(estimate.rate);
-        if self.is_too_much_for_primary(estimate.rate, share) && share * 100.0 < f64::from(burst) {
-            self.record_need(Need { at: now, percent: burst, estimate });
-            if let Some(left) = self.until_next_rise(now) {
-                return Proposal::keep(in_force, Reason::OverflowWaiting { estimate, burst, left });
-            }
-            let reason = Reason::Overflow { estimate, capacity, burst };
-            return Proposal { weights: Weights::with_burst(burst), reason };
+        self.backlog.observe(timeline, self.capacity, 1.0 - share);
+        if let Some(proposal) = self.raise(now, estimate, share, in_force) {
+            return proposal;
         }
+        let SpillSettings { spill_probe, spill_max, .. } = self.settings;
+        let (capacity, burst) = (self.capacity, self.percent_needed(estimate.rate));
         if share < f64::from(spill_probe) / 100.0 {
             let reason = Reason::Probe { burst: spill_probe };
             return Proposal { weights: Weights::with_burst(spill_probe), reason };
@@ -135,6 +127,41 @@ impl Spill {
         }
         let waiting = self.reason_to_wait(now, estimate, known_since, share);
         Proposal::keep(in_force, waiting.unwrap_or(Reason::NoChange { estimate }))
+    }
+
+    /// Proposes a larger weight of burst, if primary receives too much or requests wait there.
+    fn raise(
+        &mut self,
+        now: Duration,
+        estimate: Estimate,
+        share: f64,
+        in_force: Weights,
+    ) -> Option<Proposal> {
+        let capacity = self.capacity;
+        let by_rate = self.percent_needed(estimate.rate);
+        // Nobody has seen burst carry more than its probe yet, so the first rise is no larger than it must be.
+        let is_first = share * 100.0 <= f64::from(self.settings.spill_probe);
+        let relief = if is_first { 0.0 } else { self.backlog.relief(capacity) };
+        let burst = self.percent_that_keeps(self.kept() - relief, estimate.rate);
+        let is_too_much = self.is_too_much_for_primary(estimate.rate, share)
+            && share * 100.0 < f64::from(by_rate);
+        let waiting = self.backlog.waiting(capacity);
+        let waiting =
+            waiting.filter(|_| share * 100.0 + f64::from(LEAST_RELIEF) < f64::from(burst));
+        if !is_too_much && waiting.is_none() {
+            return None;
+        }
+        self.record_need(Need { at: now, percent: by_rate, estimate });
+        if let Some(left) = self.until_next_rise(now) {
+            let reason = Reason::OverflowWaiting { estimate, burst, left };
+            return Some(Proposal::keep(in_force, reason));
+        }
+        self.has_relief = by_rate < burst;
+        let reason = match waiting {
+            Some(waiting) => Reason::Backlog { estimate, waiting, burst },
+            None => Reason::Overflow { estimate, capacity, burst },
+        };
+        Some(Proposal { weights: Weights::with_burst(burst), reason })
     }
 
     fn is_too_much_for_primary(&self, rate: f64, burst_share: f64) -> bool {
@@ -167,13 +194,10 @@ impl Spill {
             self.raised_at = Some(now);
             let is_recent = |at: Duration| now <= at + self.window * 2;
             if self.lowered_at.take().is_some_and(is_recent) {
-                self.flaps.push_back(now);
+                self.flaps.record(now);
             }
         }
-        let is_over = |at: &Duration| *at + FLAP_MEMORY <= now;
-        while self.flaps.front().is_some_and(is_over) || MAX_FLAPS < self.flaps.len() {
-            self.flaps.pop_front();
-        }
+        self.flaps.forget(now);
         let window = self.stabilization_window();
         while 1 < self.needs.len() && self.needs[0].at + window <= now {
             self.needs.pop_front();
@@ -194,27 +218,36 @@ impl Spill {
         known_since: Duration,
         share: f64,
     ) -> Option<Proposal> {
-        let SpillSettings { spill_probe, spill_tolerance, spill_step, spill_step_every, .. } =
-            self.settings;
+        let SpillSettings { spill_probe, spill_step, spill_step_every, .. } = self.settings;
+        let tolerance = self.tolerance();
+        if self.backlog.waiting(self.capacity).is_some() {
+            return None;
+        }
         let window = self.stabilization_window();
         let is_known = known_since + window <= now;
         let has_waited = self.lowered_at.is_none_or(|at| at + spill_step_every <= now);
         let Need { percent, estimate, .. } = *self.needs.front()?;
         let share = in_percent(share);
         let is_all = percent <= spill_probe && percent < share;
-        if !is_known || !has_waited || !(is_all || percent + spill_tolerance <= share) {
+        if !is_known || !has_waited || !(is_all || percent + tolerance <= share) {
             return None;
         }
-        let less = f64::from(share.saturating_sub(spill_tolerance)) / 100.0;
-        let kept = self.settings.spill_headroom * self.capacity;
-        let limit = kept / self.at_primary(1.0, less);
+        let less = f64::from(share.saturating_sub(tolerance)) / 100.0;
+        let limit = self.kept() / self.at_primary(1.0, less);
         if !prove_mean_below(timeline, limit, window) {
             return None;
         }
         let burst = percent.max(share.saturating_sub(spill_step));
         self.has_proposed_less = true;
+        self.has_relief &= percent < burst;
         let reason = Reason::Spare { estimate, burst, window };
         Some(Proposal { weights: Weights::with_burst(burst), reason })
+    }
+
+    /// How much too large the weight of burst may stay, in percent. What a queue needed is not needed once the
+    /// queue is gone.
+    fn tolerance(&self) -> u32 {
+        if self.has_relief { LEAST_RELIEF } else { self.settings.spill_tolerance }
     }
 
     /// Returns why the weight of burst stays too large for now; `None` if it is right.
@@ -227,7 +260,10 @@ impl Spill {
     ) -> Option<Reason> {
         let burst = in_percent(share);
         let needed = self.percent_needed(estimate.rate);
-        let is_less = needed + self.settings.spill_tolerance <= burst;
+        let is_less = needed + self.tolerance() <= burst;
+        if let Some(waiting) = self.backlog.waiting(self.capacity).filter(|_| is_less) {
+            return Some(Reason::BacklogDraining { estimate, waiting, burst });
+        }
         let since = self.needs.front()?.at.max(known_since);
         let step = self.lowered_at.map_or(now, |at| at + self.settings.spill_step_every);
         let left = (since + self.stabilization_window()).max(step).saturating_sub(now);
@@ -236,17 +272,23 @@ impl Spill {
 
     /// The stabilization window, which is longer after flaps.
     fn stabilization_window(&self) -> Duration {
-        let flaps = u32::try_from(self.flaps.len()).unwrap_or(u32::MAX);
-        let beyond = (flaps + 1).saturating_sub(self.settings.spill_flap_budget);
-        let longer = FLAP_FACTOR.saturating_pow(if flaps == 0 { 0 } else { beyond });
-        let longer = longer.min(MAX_FLAP_FACTOR);
-        self.window.saturating_mul(longer).min(MAX_STABILIZATION_WINDOW)
+        self.flaps.lengthened(self.window, self.settings.spill_flap_budget)
+    }
+
+    /// What primary should receive, in requests per second.
+    fn kept(&self) -> f64 {
+        self.settings.spill_headroom * self.capacity
     }
 
     /// The weight of burst that a rate needs, in percent.
     fn percent_needed(&self, rate: f64) -> u32 {
-        let SpillSettings { spill_headroom, spill_max, spill_probe, .. } = self.settings;
-        let kept = spill_headroom * self.capacity / rate.max(f64::MIN_POSITIVE);
+        self.percent_that_keeps(self.kept(), rate)
+    }
+
+    /// The weight of burst with which primary receives so much of a rate, in percent.
+    fn percent_that_keeps(&self, kept: f64, rate: f64) -> u32 {
+        let SpillSettings { spill_max, spill_probe, .. } = self.settings;
+        let kept = kept.max(0.0) / rate.max(f64::MIN_POSITIVE);
         in_percent((1.0 - kept) / self.movable_share).clamp(spill_probe, spill_max)
     }
 }

@@ -1,6 +1,6 @@
 //! The requests of the last minutes, interval by interval.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::Deref, time::Duration};
 
 use crate::{ClusterTraffic, Estimate, evidence::Proof};
 
@@ -12,6 +12,9 @@ pub(crate) const MEMORY: Duration = Duration::from_secs(15 * 60);
 
 /// The number of intervals that are kept, so that ten a second fill [`MEMORY`].
 const MAX_INTERVALS: usize = 10_000;
+
+/// The typical length is the median of so many intervals.
+const TYPICAL: usize = 15;
 
 /// The index of dispersion is estimated anew when one in so many intervals is new: fewer change it little.
 const NEW_FOR_AN_ESTIMATE: usize = 16;
@@ -30,17 +33,36 @@ impl Interval {
     pub(crate) fn seconds(&self) -> f64 {
         self.to.saturating_sub(self.from).as_secs_f64()
     }
+}
 
-    /// Requests per second.
-    pub(crate) fn rate(&self) -> f64 {
-        self.requests.total() / self.seconds()
+/// An interval whose length and rate are computed once, because every window asks for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    interval: Interval,
+    pub(crate) seconds: f64,
+    pub(crate) count: f64,
+    pub(crate) rate: f64,
+}
+
+impl Measured {
+    fn new(interval: Interval) -> Self {
+        let (seconds, count) = (interval.seconds(), interval.requests.total());
+        Self { interval, seconds, count, rate: count / seconds }
+    }
+}
+
+impl Deref for Measured {
+    type Target = Interval;
+
+    fn deref(&self) -> &Interval {
+        &self.interval
     }
 }
 
 /// The intervals, oldest first. Where one does not begin at the end of the one before, there is a gap.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline {
-    intervals: VecDeque<Interval>,
+    intervals: VecDeque<Measured>,
     /// Whether the counts cannot show their dispersion.
     has_unknown_dispersion: bool,
     /// The index of dispersion of the present intervals; `None` without an interval.
@@ -67,7 +89,7 @@ impl Timeline {
         if interval.requests.has_failures() {
             self.last_failure = Some(interval.to);
         }
-        self.intervals.push_back(interval);
+        self.intervals.push_back(Measured::new(interval));
         let start = interval.to.saturating_sub(MEMORY);
         while self.intervals.front().is_some_and(|first| first.to <= start)
             || MAX_INTERVALS < self.intervals.len()
@@ -120,7 +142,7 @@ impl Timeline {
     }
 
     /// The intervals from the newest back to the first gap.
-    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Interval> {
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Measured> {
         let mut begins = None;
         self.intervals.iter().rev().take_while(move |interval| {
             let is_next = begins.is_none_or(|begins| interval.to == begins);
@@ -130,13 +152,14 @@ impl Timeline {
     }
 
     /// All intervals from the newest back, over gaps.
-    pub(crate) fn all_newest_first(&self) -> impl Iterator<Item = &Interval> {
+    pub(crate) fn all_newest_first(&self) -> impl Iterator<Item = &Measured> {
         self.intervals.iter().rev()
     }
 
-    /// All intervals from the oldest on, over gaps.
-    pub(crate) fn all_oldest_first(&self) -> impl Iterator<Item = &Interval> {
-        self.intervals.iter()
+    /// The intervals that begin at `time` or later, oldest first, over gaps.
+    pub(crate) fn since(&self, time: Duration) -> impl Iterator<Item = &Measured> {
+        let first = self.intervals.partition_point(|interval| interval.from < time);
+        self.intervals.range(first..)
     }
 
     /// The median length of the last intervals; `None` with fewer than two.
@@ -145,11 +168,15 @@ impl Timeline {
     }
 
     fn measure_typical_length(&self) -> Option<Duration> {
-        let newest = self.intervals.iter().rev().take(15);
-        let mut lengths: Vec<_> =
-            newest.map(|interval| interval.to.saturating_sub(interval.from)).collect();
-        lengths.sort_unstable();
-        (1 < lengths.len()).then(|| lengths[lengths.len() / 2])
+        let mut lengths = [Duration::ZERO; TYPICAL];
+        let newest = self.intervals.iter().rev();
+        let mut count = 0;
+        for (length, interval) in lengths.iter_mut().zip(newest) {
+            *length = interval.to.saturating_sub(interval.from);
+            count += 1;
+        }
+        let lengths = &mut lengths[..count];
+        (1 < count).then(|| *lengths.select_nth_unstable(count / 2).1)
     }
 
     /// The distance of the scrapes, or the usual one until it is known.
@@ -163,7 +190,7 @@ impl Timeline {
         let (mut requests, mut seconds) = (ClusterTraffic::default(), 0.0);
         for interval in self.newest_first() {
             requests.add_scaled(&interval.requests, 1.0);
-            seconds += interval.seconds();
+            seconds += interval.seconds;
             if length.as_secs_f64() <= seconds + 1e-9 {
                 break;
             }
@@ -185,18 +212,18 @@ impl Timeline {
         let mut ratios: Vec<f64> = Vec::with_capacity(self.intervals.len());
         for (before, after) in self.intervals.iter().zip(self.intervals.iter().skip(1)) {
             let is_pair = before.to == after.from && before.is_complete && after.is_complete;
-            let (short, long) = (before.seconds(), after.seconds());
+            let (short, long) = (before.seconds, after.seconds);
             if !is_pair || short < long / 3.0 || long < short / 3.0 {
                 continue;
             }
-            let (fewer, more) = (before.rate().min(after.rate()), before.rate().max(after.rate()));
+            let (fewer, more) = (before.rate.min(after.rate), before.rate.max(after.rate));
             if 2.0 * fewer < more && STEP_REQUESTS <= more * short.min(long) {
                 continue;
             }
-            let mean = (before.requests.total() + after.requests.total()) / (short + long);
+            let mean = (before.count + after.count) / (short + long);
             let variance = mean * (1.0 / short + 1.0 / long);
             if 0.0 < variance {
-                ratios.push((after.rate() - before.rate()).powi(2) / variance);
+                ratios.push((after.rate - before.rate).powi(2) / variance);
             }
         }
         let mut smaller: Vec<f64> = ratios.windows(2).map(|pair| pair[0].min(pair[1])).collect();

@@ -111,7 +111,7 @@ fn a_clock_that_jumps_is_no_time_without_requests() {
             let count = 100.0 * scrape as f64;
             played.observe(now, &[series(1, PRIMARY, &[(at, count)])]);
         }
-        let rates = played.timeline.all_newest_first().map(Interval::rate);
+        let rates = played.timeline.all_newest_first().map(|interval| interval.rate);
         let (least, most) = rates
             .fold((f64::MAX, 0.0_f64), |(least, most), rate| (least.min(rate), most.max(rate)));
         assert_eq!((least, most), (20.0, 20.0), "{jump}: {:?}", played.intervals());

@@ -36,6 +36,8 @@ impl fmt::Display for Reason {
             | Self::LowStabilizing { .. }
             | Self::Between { .. } => self.fmt_threshold(f),
             Self::Overflow { .. }
+            | Self::Backlog { .. }
+            | Self::BacklogDraining { .. }
             | Self::OverflowWaiting { .. }
             | Self::Saturated { .. }
             | Self::Spare { .. }
@@ -96,6 +98,14 @@ impl Reason {
             Self::Overflow { estimate, capacity, burst } => write!(
                 f,
                 "{burst} % of the traffic to burst: primary can carry {capacity}/s of {estimate}"
+            ),
+            Self::Backlog { estimate, waiting, burst } => write!(
+                f,
+                "{burst} % of the traffic to burst: {waiting:.0} requests wait at primary, at {estimate}"
+            ),
+            Self::BacklogDraining { estimate, waiting, burst } => write!(
+                f,
+                "holding: {estimate} needs less than {burst} % in burst, but {waiting:.0} requests wait at primary"
             ),
             Self::OverflowWaiting { estimate, burst, left } => write!(
                 f,

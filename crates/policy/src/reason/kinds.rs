@@ -31,6 +31,7 @@ impl Reason {
             Self::HighUnproven { .. }
                 | Self::LowStabilizing { .. }
                 | Self::OverflowWaiting { .. }
+                | Self::BacklogDraining { .. }
                 | Self::RampWaiting { .. }
                 | Self::SpareStabilizing { .. }
         )

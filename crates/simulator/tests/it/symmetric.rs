@@ -61,7 +61,8 @@ fn without_a_look_at_the_other_they_exchange_it_and_still_do_not_oscillate() {
     for seed in 1..=5 {
         for outcome in pair(&SPILL, [busy(25.0), busy(25.0)], seed) {
             assert!(0.3 < outcome.burst, "seed {seed}: {}", outcome.burst);
-            assert!(outcome.reversals() <= 1, "seed {seed}: {:?}", outcome.writes);
+            // A queue that came by chance may once be drained, and what drained it comes home: two more.
+            assert!(outcome.reversals() <= 3, "seed {seed}: {:?}", outcome.writes);
             assert_eq!(outcome.end, HOME, "seed {seed}: {:?}", outcome.writes);
         }
     }

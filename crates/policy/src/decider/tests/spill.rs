@@ -10,7 +10,8 @@ fn primary_stays_just_full() {
     played.expect(1, 8.0, "Probe", spilt(1));
     played.expect(60, 12.0, "NoChange", spilt(1));
     for rate in [20.0, 40.0] {
-        played.seconds(60, rate);
+        // What drained the queue comes home after the stabilization window.
+        played.seconds(180, rate);
         let at_primary = rate * (1.0 - played.in_force.burst_share());
         assert!((12.0..14.0).contains(&at_primary), "{at_primary}/s of {rate}/s");
     }
@@ -55,6 +56,29 @@ fn a_rise_that_must_wait_is_said() {
     assert!(1 < played.in_force.burst);
     let reasons: Vec<_> = (0..30).map(|_| played.second(60.0).reason.name()).collect();
     assert!(reasons.contains(&"OverflowWaiting"), "{reasons:?}");
+}
+
+#[test]
+fn a_queue_at_primary_is_drained_before_traffic_comes_home() {
+    let mut played = Played::after_a_minute(&SPILL, 8.0, spilt(1));
+    let mut reasons: Vec<_> = (0..40).map(|_| played.second(60.0).reason.name()).collect();
+    let most = played.in_force.burst;
+    assert!(reasons.contains(&"Backlog"), "{reasons:?}");
+    assert!(78 < most, "primary receives less than it can carry: {}", played.in_force);
+    reasons.extend((0..300).map(|_| played.second(20.0).reason.name()));
+    let at_primary = 20.0 * (1.0 - played.in_force.burst_share());
+    assert!((11.0..14.0).contains(&at_primary), "{at_primary}/s: {}", played.in_force);
+    assert!(reasons.contains(&"SpareCapacity"), "{reasons:?}");
+}
+
+#[test]
+fn the_first_rise_is_no_larger_than_it_must_be() {
+    let mut played = Played::after_a_minute(&SPILL, 8.0, spilt(1));
+    while played.in_force.burst == 1 {
+        played.second(60.0);
+    }
+    // 0.87 of 15 stay of 60.
+    assert!(played.in_force.burst <= 79, "{}", played.in_force);
 }
 
 #[test]
