@@ -5,15 +5,21 @@
 //! writes. Many players can follow one reading of a trace, so the memory does not grow with its length.
 
 mod arrivals;
+mod bins;
+mod frontier;
 mod outcome;
 mod player;
 mod rule;
+mod shape;
 mod signal;
 mod trace;
 
 pub use arrivals::{Arrivals, poisson};
+pub use bins::{Bins, Merge};
+pub use frontier::{Blocks, Comparison, Cost, compare};
 pub use outcome::{Outcome, Switch};
 pub use player::Player;
 pub use rule::Rule;
+pub use shape::Shape;
 pub use signal::Signal;
 pub use trace::{Trace, TraceError};

@@ -96,13 +96,19 @@ impl Player {
         self.outcome
     }
 
+    /// How long a new request to primary would wait now, in seconds.
+    #[must_use]
+    pub fn wait(&self) -> f64 {
+        self.backlog / self.capacity
+    }
+
     fn send(&mut self, requests: f64) {
         self.last_requests = requests;
         let to_burst = self.divide(requests);
         let to_primary = requests - to_burst;
         self.counters.count([to_primary, to_burst]);
         self.backlog = (self.backlog + to_primary - self.capacity).max(0.0);
-        let wait = self.backlog / self.capacity;
+        let wait = self.wait();
         let outcome = &mut self.outcome;
         outcome.requests += requests;
         outcome.to_burst += to_burst;

@@ -4,9 +4,9 @@ use clap::Parser;
 use policy::Settings;
 use replay::{Outcome, Player, Rule, Signal, Switch};
 
-const CAPACITY: f64 = 15.0;
+pub(crate) const CAPACITY: f64 = 15.0;
 
-fn watcher(arguments: &[&str]) -> Rule {
+pub(crate) fn watcher(arguments: &[&str]) -> Rule {
     #[derive(Parser)]
     struct Arguments {
         #[command(flatten)]
