@@ -1,100 +1,110 @@
 //! `watcher replay`: plays the policy over a recorded load, beside other rules, and says what each would have
 //! done and cost.
 
+mod chart;
 mod config;
+mod decisions;
 mod history;
 mod load;
 mod output;
+mod report;
 mod rules;
+mod run;
 mod saved;
+mod sweep;
+mod swept;
 
-use std::io::Write;
+use std::{fs, io::Write};
 
-use replay::{Arrivals, Outcome, Player, Signal, Switch};
+use anyhow::Context as _;
 
-use config::ArrivalKind;
+use chart::Chart;
 pub use config::{ReplayCommand, ReplayConfig};
 use load::Load;
-use output::{Line, PlayedSwitch, Summary};
+use output::{Line, Summary};
+use report::Report;
 use rules::NamedRule;
+use run::Run;
+use sweep::Grid;
+use swept::SweepResult;
 
-/// Plays the trace once, with all rules at the same time, and prints the result.
+use crate::config::WatchSettings;
+
+/// Plays the load once, with all rules at the same time, and prints the result.
 ///
 /// # Errors
-/// When the trace cannot be read, with the line and the column, or when nobody reads the output.
+/// When the load cannot be read, with the line and the column; when the report cannot be written; or when
+/// nobody reads the output.
 pub fn replay(config: &ReplayConfig, out: &mut impl Write) -> anyhow::Result<()> {
     let settings = config.settings()?;
     let mut load = Load::open(config, &settings)?;
-    let capacity = config.primary_carries.unwrap_or(settings.policy.capacity.capacity);
-    let rules = match config.decisions {
-        // The others are not asked for.
-        true => vec![NamedRule::as_set(&settings.policy)],
-        false => NamedRule::all(&settings.policy),
-    };
-    let mut runs = Vec::new();
-    for signal in config.signals(&settings, load.scrape) {
-        for arrivals in config.arrivals() {
-            runs.push(Run::new(config, signal, arrivals, &rules, capacity));
-        }
+    match config.decisions {
+        true => decisions::print(config, &settings, &mut load, out),
+        false => compare(config, &settings, &mut load, out),
     }
-    let mut printer = output::Decisions::new(config.output);
+}
+
+/// Prints what each rule would have done.
+fn compare(
+    config: &ReplayConfig,
+    settings: &WatchSettings,
+    load: &mut Load,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let rules = NamedRule::all(&settings.policy);
+    let grid =
+        config.sweep.as_ref().map(|ranges| Grid::new(ranges, &settings.policy)).transpose()?;
+    let mut runs = runs(config, settings, load, &rules, grid.as_ref());
+    if let (Some(run), true) = (runs.first_mut(), config.report.is_some()) {
+        run.chart = Some(Chart::new());
+    }
     while let Some(requests) = load.next().transpose()? {
         for run in &mut runs {
-            let switches = run.play(requests);
-            if config.decisions {
-                for switch in switches {
-                    let time = load.start().map(|start| start + switch.at.as_secs_f64());
-                    let (signal, arrivals) = (run.signal, run.arrivals);
-                    printer.print(out, &PlayedSwitch { signal, arrivals, time, switch })?;
-                }
-            }
+            run.play(requests);
         }
     }
-    if config.decisions {
-        return printer.end(out);
-    }
-    let lines = runs.iter().flat_map(|run| run.lines(&rules)).collect();
-    let note = load.note();
-    Summary { note, capacity, price: config.price_per_million, lines }.print(config.output, out)
-}
-
-/// All rules under one signal and one kind of arrivals.
-struct Run {
-    signal: Signal,
-    arrivals: ArrivalKind,
-    draw: Arrivals,
-    players: Vec<Player>,
-}
-
-impl Run {
-    fn new(
-        config: &ReplayConfig,
-        signal: Signal,
-        arrivals: ArrivalKind,
-        rules: &[NamedRule],
-        capacity: f64,
-    ) -> Self {
-        let draw = match arrivals {
-            ArrivalKind::Even => Arrivals::even(),
-            ArrivalKind::Random => Arrivals::random(config.seed),
-        };
-        let players = rules.iter().map(|named| Player::new(&named.rule, signal, capacity));
-        Self { signal, arrivals, draw, players: players.collect() }
-    }
-
-    /// Plays a second; all rules have the same requests.
-    fn play(&mut self, mean: Option<f64>) -> Vec<Switch> {
-        let requests = mean.map(|mean| self.draw.draw(mean));
-        self.players.iter_mut().filter_map(|player| player.play(requests)).collect()
-    }
-
-    fn lines<'a>(&'a self, rules: &'a [NamedRule]) -> impl Iterator<Item = Line> + 'a {
-        let outcomes = self.players.iter().map(Player::outcome);
-        rules.iter().zip(outcomes).map(|(named, outcome): (_, Outcome)| Line {
-            signal: self.signal,
-            arrivals: self.arrivals,
+    let lines = runs.iter().flat_map(|run| {
+        let (signal, arrivals) = (run.signal, run.arrivals);
+        let line = move |(named, outcome): (&NamedRule, _)| Line {
+            signal,
+            arrivals,
             rule: named.name,
             outcome,
-        })
+        };
+        rules.iter().zip(run.outcomes()).map(line).collect::<Vec<_>>()
+    });
+    let sweeps = grid.iter().flat_map(|grid| {
+        runs.iter().filter_map(|run| SweepResult::of(grid, run, config.price_per_million))
+    });
+    let summary = Summary {
+        note: load.note(),
+        capacity: config.primary_carries(settings),
+        price: config.price_per_million,
+        lines: lines.collect(),
+        sweeps: sweeps.collect(),
+    };
+    if let (Some(path), Some(run)) = (&config.report, runs.first()) {
+        let report = Report { load, summary: &summary, run };
+        let written = report.html().and_then(|html| Ok(fs::write(path, html)?));
+        written.with_context(|| format!("--report: {}", path.display()))?;
     }
+    summary.print(config.output, out)
+}
+
+/// One run for each signal and each kind of arrivals.
+fn runs(
+    config: &ReplayConfig,
+    settings: &WatchSettings,
+    load: &Load,
+    rules: &[NamedRule],
+    grid: Option<&Grid>,
+) -> Vec<Run> {
+    let capacity = config.primary_carries(settings);
+    let mut runs = Vec::new();
+    for signal in config.signals(settings, load.scrape) {
+        for arrivals in config.arrivals() {
+            runs.push(Run::new(config, (signal, arrivals), rules, grid, capacity));
+        }
+    }
+    runs
 }

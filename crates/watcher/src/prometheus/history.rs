@@ -176,7 +176,7 @@ impl Prometheus {
 fn between(series: &CounterSeries, begin: Duration, end: Duration) -> Option<CounterSeries> {
     let index = |time: Duration| series.samples.partition_point(|(at, _)| *at <= time);
     let samples = series.samples[index(begin)..index(end)].to_vec();
-    (!samples.is_empty()).then(|| CounterSeries { samples, ..*series })
+    (!samples.is_empty()).then_some(CounterSeries { samples, ..*series })
 }
 
 fn size(observation: &Observation) -> usize {

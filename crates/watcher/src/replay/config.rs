@@ -11,9 +11,10 @@ use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
-use replay::Signal;
+use replay::{Shape, Signal};
 use value_parsers::{List, list, not_negative, number};
 
+use super::sweep::SweepRange;
 use crate::{
     burst_policy::ValidPolicy,
     config::{PrometheusSettings, SourceKind, WatchSettings},
@@ -30,21 +31,26 @@ pub struct ReplayConfig {
     /// The file of the load: a count for each second, one in a line; or `time,rate` in CSV, with the time in
     /// seconds since 1970 or as 2026-11-29T18:00:00Z, and the rate in requests per second. An empty value is
     /// unknown. If a line is missing, its time is unknown, too
-    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "shape"])]
     pub trace: Option<PathBuf>,
+
+    /// Play an hour of a made-up load instead: step, ramp, square, sine, flash-crowd, poisson, mmpp, spike, or
+    /// outage, in proportion to what primary carries
+    #[arg(long, value_name = "NAME", conflicts_with = "trace", value_parser = str::parse::<Shape>)]
+    pub shape: Option<Shape>,
 
     /// Read the load from Prometheus instead, since then: how long ago, such as 7d, or a time such as
     /// 2026-11-29T18:00:00Z
-    #[arg(long, value_name = "WHEN", conflicts_with = "trace", value_parser = when)]
+    #[arg(long, value_name = "WHEN", conflicts_with_all = ["trace", "shape"], value_parser = when)]
     pub from: Option<When>,
 
     /// With --from: until then. Default: now
-    #[arg(long, value_name = "WHEN", requires = "from", value_parser = when)]
+    #[arg(long, value_name = "WHEN", value_parser = when)]
     pub until: Option<When>,
 
     /// With --from: save the load in this file, as a trace. If the file holds a part of it, only the rest is
     /// read
-    #[arg(long, value_name = "FILE", requires = "from")]
+    #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
 
     /// The file of a `BurstPolicy` to play, in YAML. Default: the settings below
@@ -62,7 +68,7 @@ pub struct ReplayConfig {
     #[arg(long, value_parser = list(arrival_kind))]
     pub arrivals: Option<List<ArrivalKind>>,
 
-    /// The seed of random arrivals
+    /// The seed of random arrivals, and of a made-up load
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
@@ -73,6 +79,15 @@ pub struct ReplayConfig {
     /// The price of a million requests to burst
     #[arg(long, value_name = "PRICE", value_parser = not_negative)]
     pub price_per_million: Option<f64>,
+
+    /// Play many settings, and recommend one: ranges of settings, such as capacity=10..30,headroom=0.8..0.95, or
+    /// capacity=10..30/5 for five values
+    #[arg(long, value_name = "RANGES", conflicts_with = "decisions", value_parser = list(str::parse::<SweepRange>))]
+    pub sweep: Option<List<SweepRange>>,
+
+    /// Write a report to this file: one HTML page that needs no network
+    #[arg(long, value_name = "FILE", conflicts_with = "decisions")]
+    pub report: Option<PathBuf>,
 
     /// Print each decision of the policy with its reason, instead of the table
     #[arg(long)]
@@ -115,6 +130,7 @@ pub(super) struct Span {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LoadSource<'a> {
     File(&'a Path),
+    Shape(Shape),
     Prometheus(Span),
 }
 
@@ -172,11 +188,19 @@ impl ReplayConfig {
         Ok(policy.watch)
     }
 
+    /// What primary really carries, in requests per second.
+    pub(super) fn primary_carries(&self, settings: &WatchSettings) -> f64 {
+        self.primary_carries.unwrap_or(settings.policy.capacity.capacity)
+    }
+
     /// Where the load is from.
     ///
     /// # Errors
     /// When the time to read is empty.
     pub(super) fn source(&self) -> anyhow::Result<LoadSource<'_>> {
+        if let Some(shape) = self.shape {
+            return Ok(LoadSource::Shape(shape));
+        }
         let Some(from) = self.from else {
             let trace = self.trace.as_deref().context("--trace, --from: both are missing")?;
             return Ok(LoadSource::File(trace));
@@ -259,6 +283,9 @@ impl Settings for ReplayConfig {
     }
 
     fn validate(&self) -> Result<(), String> {
+        if self.from.is_none() && (self.until.is_some() || self.save.is_some()) {
+            return Err("--until, --save: they are accepted only with --from".to_owned());
+        }
         self.prometheus.validate()?;
         self.watch.signal.query.validate()?;
         self.watch.policy.validate()

@@ -6,7 +6,7 @@ use std::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::WatchSettings,
-    prometheus::{Connection, HistoryReader, Prometheus},
+    prometheus::{Connection, HistoryReader, Prometheus, Unknown},
 };
 
 /// The pieces that wait for the replay. A piece covers a day at most.
@@ -55,10 +55,18 @@ impl History {
         let (sender, receiver) = sync_channel(WAITING_PIECES);
         let known_until = from.is_none().then_some(span.from);
         let task = Task { reader, span, saved, known_until };
-        thread::Builder::new().name("history".to_owned()).spawn(move || task.run(&sender))?;
-        let first = receiver.recv().context("--from: nothing is asked for")?;
-        let Piece { text, scrape } = first.context("--from")?;
-        let pieces = Pieces { receiver, present: Cursor::new(text) };
+        let reading =
+            thread::Builder::new().name("history".to_owned()).spawn(move || task.run(&sender))?;
+        let (mut first, mut scrape) = (Vec::new(), None);
+        // Until the first samples, or the end.
+        while scrape.is_none()
+            && let Ok(piece) = receiver.recv()
+        {
+            let piece = piece.context("--from")?;
+            first.extend(piece.text);
+            scrape = piece.scrape;
+        }
+        let pieces = Pieces { receiver, present: Cursor::new(first), reading: Some(reading) };
         let text: Box<dyn Read> = match earlier {
             Some(earlier) => Box::new(BufReader::new(earlier).chain(pieces)),
             None => Box::new(pieces),
@@ -78,6 +86,8 @@ struct Piece {
 struct Pieces {
     receiver: Receiver<io::Result<Piece>>,
     present: Cursor<Vec<u8>>,
+    /// What sends; `None` once it has ended.
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Read for Pieces {
@@ -89,8 +99,11 @@ impl Read for Pieces {
             }
             match self.receiver.recv() {
                 Ok(piece) => self.present = Cursor::new(piece?.text),
-                // Everything has been sent.
-                Err(_) => return Ok(0),
+                // Everything has been sent, unless a fault ended the reading.
+                Err(_) => match self.reading.take().map(JoinHandle::join) {
+                    Some(Err(_)) => return Err(io::Error::other("the reading has failed")),
+                    _ => return Ok(0),
+                },
             }
         }
     }
@@ -129,6 +142,10 @@ impl Task {
             }
         }
         bar.finish_and_clear();
+        let has_saved = self.saved.as_ref().is_some_and(|saved| saved.continues_at.is_some());
+        if self.known_until == Some(self.span.from) && !has_saved {
+            return Err(io::Error::other(Unknown::Empty));
+        }
         Ok(())
     }
 
@@ -140,13 +157,24 @@ impl Task {
             format!("{:.3},{rate}\n", at.as_secs_f64())
         };
         for CountedInterval { from, to, rate } in intervals {
-            if let Some(gap) = self.known_until.filter(|until| until < from) {
+            if let Some(gap) = self.known_until.and_then(|until| self.gap(until, *from)) {
                 lines.push_str(&line(gap, None));
             }
             lines.push_str(&line(*from, *rate));
             self.known_until = Some(*to);
         }
         lines.into_bytes()
+    }
+
+    /// When a gap begins that ends at `to`; `None` if there is none. Before the first interval it has whole
+    /// scrapes: a replay takes its samples in step with the begin of the load, and so when Prometheus did.
+    fn gap(&self, from: Duration, to: Duration) -> Option<Duration> {
+        if from != self.span.from {
+            return (from < to).then_some(from);
+        }
+        let scrape = self.reader.scrape_interval().unwrap_or(Duration::from_secs(1));
+        let scrapes = to.checked_sub(from)?.div_duration_f64(scrape).floor();
+        (1.0 <= scrapes).then(|| to.saturating_sub(scrape.mul_f64(scrapes)))
     }
 }
 

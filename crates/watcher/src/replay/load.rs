@@ -19,13 +19,24 @@ use crate::config::WatchSettings;
 /// The part of the text that is read at once.
 const BUFFER: usize = 1 << 20;
 
+/// The setting of a load from Prometheus.
+const FROM: &str = "--from";
+
 /// A load, and what is known of it before it is read.
 pub(super) struct Load {
-    trace: Trace<BufReader<Box<dyn Read>>>,
-    /// Where it is from, as an error names it.
+    seconds: Seconds,
+    /// The setting that names it, for errors.
     setting: String,
+    /// Where it is from.
+    pub(super) name: String,
     /// The distance of the samples in Prometheus; `None` if it is unknown, or the load is a file.
     pub(super) scrape: Option<Duration>,
+}
+
+/// The requests of one second after the other.
+enum Seconds {
+    Trace(Box<Trace<BufReader<Box<dyn Read>>>>),
+    Shape(Box<dyn Iterator<Item = Option<f64>>>),
 }
 
 impl Load {
@@ -34,19 +45,26 @@ impl Load {
     /// # Errors
     /// When the file cannot be opened, or Prometheus does not answer.
     pub(super) fn open(config: &ReplayConfig, settings: &WatchSettings) -> anyhow::Result<Self> {
-        let (text, setting, scrape): (Box<dyn Read>, _, _) = match config.source()? {
+        match config.source()? {
             LoadSource::File(path) => {
                 let setting = format!("--trace: {}", path.display());
                 let file = File::open(path).with_context(|| setting.clone())?;
-                (Box::new(file), setting, None)
+                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+                let seconds = Seconds::of_text(Box::new(file));
+                Ok(Self { seconds, setting, name: name.into_owned(), scrape: None })
+            }
+            LoadSource::Shape(shape) => {
+                let carries = config.primary_carries(settings);
+                let seconds = Seconds::Shape(Box::new(shape.seconds(carries, config.seed)));
+                let (setting, name) = ("--shape".to_owned(), format!("a made-up load, {shape}"));
+                Ok(Self { seconds, setting, name, scrape: None })
             }
             LoadSource::Prometheus(span) => {
                 let History { text, scrape } = History::start(config, settings, span)?;
-                (text, "--from".to_owned(), scrape)
+                let (setting, name) = (FROM.to_owned(), "Prometheus".to_owned());
+                Ok(Self { seconds: Seconds::of_text(text), setting, name, scrape })
             }
-        };
-        let trace = Trace::new(BufReader::with_capacity(BUFFER, text));
-        Ok(Self { trace, setting, scrape })
+        }
     }
 
     /// What it does not show; `None` if it is a file.
@@ -59,7 +77,16 @@ impl Load {
 
     /// The time of its first second, in seconds since 1970; `None` if it has no times, or is not read yet.
     pub(super) fn start(&self) -> Option<f64> {
-        self.trace.start()
+        match &self.seconds {
+            Seconds::Trace(trace) => trace.start(),
+            Seconds::Shape(_) => None,
+        }
+    }
+}
+
+impl Seconds {
+    fn of_text(text: Box<dyn Read>) -> Self {
+        Self::Trace(Box::new(Trace::new(BufReader::with_capacity(BUFFER, text))))
     }
 }
 
@@ -70,10 +97,16 @@ impl Iterator for Load {
     type Item = anyhow::Result<Option<f64>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let error = match self.trace.next()? {
+        let second = match &mut self.seconds {
+            Seconds::Trace(trace) => trace.next()?,
+            Seconds::Shape(seconds) => Ok(seconds.next()?),
+        };
+        let error = match second {
             Ok(second) => return Some(Ok(second)),
             // The lines of Prometheus' answers are nobody's.
-            Err(TraceError::Unreadable { error, .. }) => anyhow::Error::new(error),
+            Err(TraceError::Unreadable { error, .. }) if self.setting == FROM => {
+                anyhow::Error::new(error)
+            }
             Err(error) => anyhow::Error::new(error),
         };
         Some(Err(error.context(self.setting.clone())))

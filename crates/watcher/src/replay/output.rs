@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use humantime::format_duration;
-use jiff::Timestamp;
-use replay::{Outcome, Signal, Switch};
+use policy::Weights;
+use replay::{Outcome, Signal};
 use serde_json::{Value, json};
 
-use super::config::{ArrivalKind, OutputFormat};
+use super::{
+    config::{ArrivalKind, OutputFormat},
+    swept::SweepResult,
+};
 
 /// What became of the load under one rule.
 pub(super) struct Line {
@@ -26,6 +28,8 @@ pub(super) struct Summary {
     /// The price of a million requests to burst.
     pub(super) price: Option<f64>,
     pub(super) lines: Vec<Line>,
+    /// What a sweep found, for each signal and kind of arrivals.
+    pub(super) sweeps: Vec<SweepResult>,
 }
 
 impl Summary {
@@ -94,10 +98,15 @@ impl Summary {
                 cost
             )?;
         }
-        Ok(())
+        self.sweeps.iter().try_for_each(|sweep| sweep.text(out))
     }
 
+    /// One table: that of the sweep, if there is one.
     fn csv(&self, out: &mut impl Write) -> std::io::Result<()> {
+        if !self.sweeps.is_empty() {
+            let mut sweeps = self.sweeps.iter().enumerate();
+            return sweeps.try_for_each(|(index, sweep)| sweep.csv(index == 0, out));
+        }
         writeln!(
             out,
             "signal,arrivals,rule,seconds,unknown_seconds,late_seconds,longest_wait_seconds,requests,to_burst,burst_share,needed,writes,reversals,cost"
@@ -123,7 +132,8 @@ impl Summary {
         Ok(())
     }
 
-    fn json(&self) -> Value {
+    /// All of it, as `--output json` prints it and the report reads it.
+    pub(super) fn json(&self) -> Value {
         let line = |Line { signal, arrivals, rule, outcome }: &Line| {
             json!({
                 "signal": signal.to_string(),
@@ -143,73 +153,12 @@ impl Summary {
             })
         };
         let rules: Vec<_> = self.lines.iter().map(line).collect();
-        json!({ "primary_carries": self.capacity, "note": self.note, "rules": rules })
+        let sweeps: Vec<_> = self.sweeps.iter().map(SweepResult::json).collect();
+        json!({ "primary_carries": self.capacity, "note": self.note, "rules": rules, "sweeps": sweeps })
     }
 }
 
-/// Prints decisions as they are made, so that their number does not matter.
-pub(super) struct Decisions {
-    format: OutputFormat,
-    printed: u64,
-}
-
-/// A write of the policy as set, and where and when it was.
-pub(super) struct PlayedSwitch {
-    pub(super) signal: Signal,
-    pub(super) arrivals: ArrivalKind,
-    /// In seconds since 1970; `None` if the trace has no times.
-    pub(super) time: Option<f64>,
-    pub(super) switch: Switch,
-}
-
-impl Decisions {
-    pub(super) const fn new(format: OutputFormat) -> Self {
-        Self { format, printed: 0 }
-    }
-
-    pub(super) fn print(&mut self, out: &mut impl Write, played: &PlayedSwitch) -> anyhow::Result<()> {
-        let is_first = self.printed == 0;
-        self.printed += 1;
-        let PlayedSwitch { signal, arrivals, time, switch } = played;
-        let arrivals = arrivals.name();
-        let Switch { at, from, to, reason, text } = switch;
-        let seconds = at.as_secs();
-        let [from, to] = [from, to].map(|weights| format!("{}/{}", weights.primary, weights.burst));
-        let printed = match self.format {
-            OutputFormat::Text => {
-                let when = time
-                    .and_then(|time| Timestamp::from_second(time.round() as i64).ok())
-                    .map_or_else(|| format_duration(*at).to_string(), |time| time.to_string());
-                writeln!(out, "{signal} {arrivals} {when:>20}  {from:>6} to {to:<6}  {text}")
-            }
-            OutputFormat::Csv => {
-                let header =
-                    if is_first { "signal,arrivals,second,time,from,to,reason,text\n" } else { "" };
-                let time = time.map(|time| time.to_string()).unwrap_or_default();
-                let text = text.replace('"', "\"\"");
-                writeln!(
-                    out,
-                    "{header}{signal},{arrivals},{seconds},{time},{from},{to},{reason},\"{text}\""
-                )
-            }
-            OutputFormat::Json => {
-                let decision = json!({
-                    "signal": signal.to_string(), "arrivals": arrivals, "second": seconds,
-                    "time": time, "from": from, "to": to, "reason": reason, "text": text,
-                });
-                writeln!(out, "{} {decision}", if is_first { "[" } else { "," })
-            }
-        };
-        printed.context("printing the decisions")
-    }
-
-    pub(super) fn end(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        let last = match (self.format, self.printed) {
-            (OutputFormat::Json, 0) => "[]\n",
-            (OutputFormat::Json, _) => "]\n",
-            (OutputFormat::Text, 0) => "The policy would have written nothing.\n",
-            _ => "",
-        };
-        out.write_all(last.as_bytes()).context("printing the decisions")
-    }
+/// Weights as primary/burst.
+pub(super) fn percentages(weights: Weights) -> String {
+    format!("{}/{}", weights.primary, weights.burst)
 }

@@ -7,6 +7,7 @@ mod callers;
 mod controller;
 mod credentials;
 mod documentation;
+mod history;
 mod http_route;
 mod kubernetes;
 mod lease;

@@ -82,7 +82,7 @@ fn decisions_have_their_reasons() {
     assert_eq!(json[1]["reason"], "RateLow");
     let csv = run(&rise(), &["--decisions", "--output=csv"]).unwrap();
     assert!(
-        csv.starts_with("signal,arrivals,second,from,to,reason,text\nprometheus@5s,even,"),
+        csv.starts_with("signal,arrivals,second,time,from,to,reason,text\nprometheus@5s,even,"),
         "{csv}"
     );
     let quiet = file("5\n5\n");
@@ -114,6 +114,89 @@ fn a_policy_can_come_from_its_file() {
         let error = run(&rise(), &[&argument]).unwrap_err();
         assert!(error.starts_with("--policy-file: ") && error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_sweep_recommends_one_of_many_settings() {
+    let arguments =
+        ["--policy=spill", "--signal=callers", "--sweep=capacity=10..20/3,headroom=0.8..1/2"];
+    let result = json(&rise(), &arguments);
+    let sweep = &result["sweeps"][0];
+    assert_eq!(sweep["parameters"], serde_json::json!(["capacity", "spill-headroom"]));
+    let points = sweep["points"].as_array().unwrap();
+    let values: Vec<_> = points.iter().map(|point| point["values"].to_string()).collect();
+    assert_eq!(values[..2], ["[10.0,0.8]", "[10.0,1.0]"]);
+    assert_eq!((values.len(), sweep["as_set"].as_u64()), (7, Some(6)), "{values:?}");
+    assert_eq!(result["primary_carries"], 15.0, "what primary carries is the same for all");
+    let late = |index: usize| points[index]["late_seconds"].as_u64().unwrap();
+    assert!(late(0) < late(5), "more capacity than there is makes requests late: {sweep}");
+    let knee = sweep["knee"].as_u64().unwrap() as usize;
+    assert_eq!(points[knee]["is_on_frontier"], true);
+    let text = run(&rise(), &arguments).unwrap();
+    let recommended = text.lines().find(|line| line.ends_with("  recommended")).unwrap();
+    assert!(recommended.starts_with(points[knee]["values"][0].to_string().trim_end_matches(".0")));
+    assert!(text.contains("% of 1000 resamples of the load, in blocks of"), "{text}");
+    let csv = run(&rise(), &[&arguments[..], &["--output=csv"]].concat()).unwrap();
+    assert!(csv.starts_with("signal,arrivals,capacity,spill-headroom,late_seconds,"), "{csv}");
+    assert_eq!(csv.lines().count(), 8);
+}
+
+#[test]
+fn a_sweep_has_limits() {
+    for (policy, sweep, expected) in [
+        (
+            "spill",
+            "capacity=10..30/20,headroom=0.8..0.9/20",
+            "--sweep: it has more than 200 settings",
+        ),
+        ("spill", "capacity=30..10", "accepted for capacity: 0.001 to 1000000, and FROM below TO"),
+        ("spill", "headroom=0.1..0.9", "accepted for spill-headroom: 0.5 to 1"),
+        ("spill", "headroom=0.8..0.9,headroom=0.8..1", "spill-headroom is there twice"),
+        ("spill", "burst-above=1..2", "burst-above is not accepted with POLICY=spill"),
+        ("threshold", "capacity=1..2", "capacity is not accepted with POLICY=threshold"),
+        (
+            "threshold",
+            "weight=1..2",
+            "accepted: NAME=FROM..TO or NAME=FROM..TO/COUNT, with capacity",
+        ),
+        ("threshold", "home-below=1..9/1", "accepted as COUNT: 2 to 200"),
+        ("threshold", "home-below=20..30", "--sweep: no setting is valid"),
+    ] {
+        let arguments = [&format!("--policy={policy}"), &format!("--sweep={sweep}")[..]];
+        let error = run(&rise(), &arguments).unwrap_err();
+        assert!(error.contains(expected), "{sweep}: {error}");
+    }
+}
+
+#[test]
+fn a_report_is_one_small_page_of_all_that_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    let report = format!("--report={}", path.display());
+    let arguments =
+        [&report, "--policy=spill", "--sweep=capacity=10..20/3", "--price-per-million=40"];
+    let result = json(&rise(), &arguments);
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.len() < 1 << 20, "{} bytes", page.len());
+    let (_, data) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    let data: Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    assert_eq!(data["rules"], result["rules"]);
+    assert_eq!(data["sweep"], result["sweeps"][0]);
+    let series = &data["series"];
+    let load = series["load"].as_array().unwrap();
+    assert_eq!((load.len() as u64, series["step"].as_u64()), (1500, Some(1)));
+    assert_eq!(data["switches"]["total"], data["rules"][0]["writes"]);
+    // A name of the load cannot end the element of the data.
+    let odd = folder.path().join("<script>.txt");
+    std::fs::copy(rise().path(), &odd).unwrap();
+    let trace = format!("--trace={}", odd.display());
+    let config = from_arguments(&[&trace, &report]).unwrap();
+    watcher::replay(&config, &mut Vec::new()).unwrap();
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.contains("\\u003cscript>.txt") && !page.contains("<script>.txt"));
+    let nowhere = format!("--report={}/no/report.html", folder.path().display());
+    let error = run(&rise(), &[&nowhere]).unwrap_err();
+    assert!(error.starts_with("--report: ") && error.contains("No such file"), "{error}");
 }
 
 #[test]
