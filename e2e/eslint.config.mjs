@@ -1,4 +1,4 @@
-// The rules for the JavaScript of the end-to-end tests and of the page. scripts/lint applies them.
+// The rules for the JavaScript of the end-to-end tests of the page and of the report. scripts/lint applies them.
 
 import js from "@eslint/js";
 import globals from "globals";
@@ -28,6 +28,12 @@ export default [
   { files: ["e2e/**"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
   // The page loads two libraries as scripts, each of which defines one global.
   { files: ["crates/frontend/web/**"], languageOptions: { globals: { ...globals.browser, io: "readonly", uPlot: "readonly" } } },
+  // The report joins its files to one module. Comments in each file name what it takes from the others and gives to them.
+  {
+    files: ["crates/watcher/web/**"],
+    languageOptions: { sourceType: "script", globals: globals.browser },
+    rules: { "no-unused-vars": ["error", { vars: "all" }] },
+  },
   // This one is no module, because it runs before the browser draws the page.
   { files: ["crates/frontend/web/first.js"], languageOptions: { sourceType: "script" } },
 ];

@@ -9,6 +9,7 @@ import { launchChromium } from "./lib/chromium.mjs";
 import { startDemo } from "./lib/demo.mjs";
 import { root } from "./lib/environment.mjs";
 import { Page } from "./lib/page.mjs";
+import { makeReport, openReport } from "./lib/report.mjs";
 import { clusterOf } from "./lib/results.mjs";
 import { eventually } from "./lib/waiting.mjs";
 
@@ -83,6 +84,9 @@ try {
   await visitor.enter("20");
   await eventually("the newest hashes are from burst", async () => clusterOf((await visitor.hashes())[8]) === "burst", 40);
   await take("spilling", visitor);
+  const report = await openReport(browser, makeReport(), { viewport: { width: 1000, height: 900 } });
+  await take("report", report);
+  await report.close();
   await stack.redisServer.stop();
   await visitor.shows("#state", /^Redis is away/);
   await visitor.page.waitForTimeout(2000);
