@@ -8,7 +8,7 @@ import { SHORT_EJECTION, checkComesHome, lab } from "../lib/clusters/disturbance
 import { firstPod, kubectl, watcherLog, weights } from "../lib/clusters/kubectl.mjs";
 import { allRolledOut, freshClusters, restoreClusters } from "../lib/clusters/manifests.mjs";
 import { LAB_PROXIES } from "../lib/clusters/proxies.mjs";
-import { checkReplay, replayCallers } from "../lib/clusters/replay.mjs";
+import { checkReplay } from "../lib/clusters/replay.mjs";
 import { failed, lost, visitorsUntil } from "../lib/clusters/visitor.mjs";
 import { eventually } from "../lib/waiting.mjs";
 
@@ -59,7 +59,7 @@ test("the load bursts within a few seconds, comes home after the hold, and nothi
   assert.ok(median(rises) < 8, "it bursts before Prometheus could show it");
   assert.equal(failed(visitor.stats) - failed(start), 0);
   assert.equal(lost(visitor.stats) - lost(start), 0);
-  await checkReplay(visitor, startTime, replayCallers);
+  await checkReplay(visitor, startTime);
 });
 
 test("the frontend is replaced under load: the load stays where it is", { timeout: 180_000 }, async () => {

@@ -20,9 +20,11 @@ use flaps::Flaps;
 /// many more writes, and more makes queues longer.
 const RAISE_AT: f64 = 0.7;
 
-/// A queue raises the weight of burst by at least so many percent of all traffic, and what it added may stay
-/// too large by less.
+/// A queue raises the weight of burst by at least so many percent of all traffic.
 const LEAST_RELIEF: u32 = 5;
+
+/// Once the queue is gone, what it added may stay too large by less than so many percent.
+const RELIEF_TOLERANCE: u32 = 2;
 
 /// The stabilization window without a setting: so many times the distance of the samples. In the simulator
 /// (`scripts/bench watcher`) a shorter one makes more reversals, and a longer one sends more to burst.
@@ -247,7 +249,7 @@ impl Spill {
     /// How much too large the weight of burst may stay, in percent. What a queue needed is not needed once the
     /// queue is gone.
     fn tolerance(&self) -> u32 {
-        if self.has_relief { LEAST_RELIEF } else { self.settings.spill_tolerance }
+        if self.has_relief { RELIEF_TOLERANCE } else { self.settings.spill_tolerance }
     }
 
     /// Returns why the weight of burst stays too large for now; `None` if it is right.
