@@ -1,8 +1,8 @@
 //! The queue at primary, as far as the counters show it.
 //!
-//! What primary receives above its capacity waits there, and whoever comes later waits behind it, even when
-//! primary no longer receives too much. The queue is the sum of what was too much, less what primary could
-//! carry since (a fluid queue, as in Newell, "Applications of Queueing Theory", chapter 2).
+//! What primary receives above its capacity waits there. Whoever comes later waits behind it, even when primary
+//! no longer receives too much. An interval makes the queue longer by what was too much, and shorter by what
+//! primary could have carried beside (a fluid queue, as in Newell, "Applications of Queueing Theory", chapter 2).
 
 use std::time::Duration;
 
@@ -37,6 +37,10 @@ impl Backlog {
     /// Counts the new intervals. Primary can carry `capacity`, in requests per second, and receives
     /// `share` of the requests to no known cluster.
     pub(crate) fn observe(&mut self, timeline: &Timeline, capacity: f64, share: f64) {
+        // Another source, or one whose clock was set back, counts from an earlier time on.
+        if timeline.end().is_some_and(|end| end < self.until) {
+            *self = Self::default();
+        }
         for interval in timeline.since(self.until) {
             self.count(interval, capacity, share);
         }
@@ -109,6 +113,18 @@ mod tests {
         assert_eq!(after(1, &[5.0, 790.0]), CAPACITY);
         assert_eq!(after(1, &[5.0, 790.0, 5.0]), 5.0);
         assert_eq!(after(5, &[5.0, 790.0, 5.0]), 0.0);
+    }
+
+    #[test]
+    fn a_source_of_an_earlier_clock_begins_without_a_queue() {
+        let mut timeline = Timeline::default();
+        let (from, to) = (Duration::from_secs(10), Duration::from_secs(11));
+        let requests = ClusterTraffic::default();
+        timeline.push(Interval { from, to, requests, is_complete: true });
+        let until = Duration::from_secs(1_000_000);
+        let mut backlog = Backlog { requests: 100.0, unconfirmed: Some(0.0), until };
+        backlog.observe(&timeline, CAPACITY, 1.0);
+        assert_eq!((backlog.waiting(CAPACITY), backlog.until), (None, to));
     }
 
     #[test]
