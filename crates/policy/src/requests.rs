@@ -40,7 +40,7 @@ pub struct RequestHistory {
 /// The time between two samples, and what was counted in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CountedInterval {
-    /// Its begin.
+    /// Its start.
     pub from: Duration,
     /// Its end.
     pub to: Duration,

@@ -6,14 +6,16 @@
 //! largest weight that was needed within the stabilization window.
 
 mod flaps;
+mod needs;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use crate::{
     Estimate, Reason, Settings, SpillSettings, Weights, backlog::Backlog,
     evidence::prove_mean_below, proposal::Proposal, timeline::Timeline,
 };
 use flaps::Flaps;
+use needs::{Need, Needs};
 
 /// The weight of burst rises when primary receives more than this part of the way from
 /// `SPILL_HEADROOM * CAPACITY` to `CAPACITY`. In the simulator (`scripts/bench watcher`), less makes
@@ -45,8 +47,7 @@ pub(crate) struct Spill {
     window: Duration,
     /// When the weight of burst last rose.
     raised_at: Option<Duration>,
-    /// The largest needs of the stabilization window, falling: at most one of each percentage.
-    needs: VecDeque<Need>,
+    needs: Needs,
     /// The queue at primary.
     backlog: Backlog,
     /// Whether the weight of burst is larger than it must be, because a queue raised it.
@@ -62,14 +63,6 @@ pub(crate) struct Spill {
     pub(crate) movable_share: f64,
 }
 
-/// The weight of burst that a rate needs.
-#[derive(Clone, Copy, Debug)]
-struct Need {
-    at: Duration,
-    percent: u32,
-    estimate: Estimate,
-}
-
 impl Spill {
     pub(crate) fn new(settings: &Settings) -> Self {
         let window = settings.spill.spill_stabilization_window;
@@ -79,7 +72,7 @@ impl Spill {
             capacity: settings.capacity.capacity,
             raise_every: Duration::from_secs(60) / settings.guards.writes_per_minute.max(1),
             raised_at: None,
-            needs: VecDeque::new(),
+            needs: Needs::default(),
             backlog: Backlog::default(),
             has_relief: false,
             burst_share: None,
@@ -92,7 +85,7 @@ impl Spill {
 
     /// Observes the rate.
     pub(crate) fn observe(&mut self, now: Duration, estimate: Estimate) {
-        self.record_need(Need { at: now, percent: self.percent_needed(estimate.rate), estimate });
+        self.needs.record(Need { at: now, percent: self.percent_needed(estimate.rate), estimate });
     }
 
     /// Proposes weights for the present rate. The requests are known without a gap since
@@ -153,7 +146,7 @@ impl Spill {
         if !is_too_much && waiting.is_none() {
             return None;
         }
-        self.record_need(Need { at: now, percent: by_rate, estimate });
+        self.needs.record(Need { at: now, percent: by_rate, estimate });
         if let Some(left) = self.until_next_rise(now) {
             let reason = Reason::OverflowWaiting { estimate, burst, left };
             return Some(Proposal::keep(in_force, reason));
@@ -177,14 +170,6 @@ impl Spill {
         rate * (1.0 - burst_share * self.movable_share)
     }
 
-    /// Keeps a need until the stabilization window ends, or a need that is as large comes.
-    fn record_need(&mut self, need: Need) {
-        while self.needs.back().is_some_and(|last| last.percent <= need.percent) {
-            self.needs.pop_back();
-        }
-        self.needs.push_back(need);
-    }
-
     /// Observes which way traffic has moved, whoever moved it.
     fn observe_share(&mut self, now: Duration, share: f64) {
         let before = self.burst_share.replace(share).unwrap_or(share);
@@ -200,10 +185,7 @@ impl Spill {
             }
         }
         self.flaps.forget(now);
-        let window = self.stabilization_window();
-        while 1 < self.needs.len() && self.needs[0].at + window <= now {
-            self.needs.pop_front();
-        }
+        self.needs.forget(now, self.stabilization_window());
     }
 
     /// How long the next rise must wait; `None` if it may come now.
@@ -228,7 +210,7 @@ impl Spill {
         let window = self.stabilization_window();
         let is_known = known_since + window <= now;
         let has_waited = self.lowered_at.is_none_or(|at| at + spill_step_every <= now);
-        let Need { percent, estimate, .. } = *self.needs.front()?;
+        let Need { percent, estimate, .. } = self.needs.largest()?;
         let share = in_percent(share);
         let is_all = percent <= spill_probe && percent < share;
         if !is_known || !has_waited || !(is_all || percent + tolerance <= share) {
@@ -266,7 +248,7 @@ impl Spill {
         if let Some(waiting) = self.backlog.waiting(self.capacity).filter(|_| is_less) {
             return Some(Reason::BacklogDraining { estimate, waiting, burst });
         }
-        let since = self.needs.front()?.at.max(known_since);
+        let since = self.needs.largest()?.at.max(known_since);
         let step = self.lowered_at.map_or(now, |at| at + self.settings.spill_step_every);
         let left = (since + self.stabilization_window()).max(step).saturating_sub(now);
         is_less.then_some(Reason::SpareStabilizing { estimate, burst, left })
