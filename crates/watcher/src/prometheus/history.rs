@@ -16,7 +16,7 @@ const MIN_PIECE: Duration = Duration::from_secs(60);
 /// The longest piece.
 const MAX_PIECE: Duration = Duration::from_secs(86_400);
 
-/// An answer with fewer samples is small: a fifth of what the largest answer holds.
+/// An answer with fewer samples is small. The largest answer that is read has some five times as many.
 const FEW_SAMPLES: usize = 50_000;
 
 /// How long an answer may take: a little less than the two minutes that Prometheus gives a query.
@@ -135,12 +135,12 @@ impl Prometheus {
         let body = self.connection.get("query", &parameters, ANSWER_WITHIN).await?;
         let series = counters(&Answer::parse(&body)?.samples()?, &self.settings);
         let mut portions = Vec::new();
-        let mut begin = from;
-        while begin < to {
-            let end = (begin + PORTION).min(to);
-            let portion = series.iter().filter_map(|series| between(series, begin, end));
+        let mut start = from;
+        while start < to {
+            let end = (start + PORTION).min(to);
+            let portion = series.iter().filter_map(|series| between(series, start, end));
             portions.push((end, Observation::Counters(portion.collect())));
-            begin = end;
+            start = end;
         }
         Ok(portions)
     }
@@ -172,10 +172,10 @@ impl Prometheus {
     }
 }
 
-/// The part of a series after `begin`, up to `end`; `None` if it has no sample there.
-fn between(series: &CounterSeries, begin: Duration, end: Duration) -> Option<CounterSeries> {
+/// The part of a series after `start`, up to `end`; `None` if it has no sample there.
+fn between(series: &CounterSeries, start: Duration, end: Duration) -> Option<CounterSeries> {
     let index = |time: Duration| series.samples.partition_point(|(at, _)| *at <= time);
-    let samples = series.samples[index(begin)..index(end)].to_vec();
+    let samples = series.samples[index(start)..index(end)].to_vec();
     (!samples.is_empty()).then_some(CounterSeries { samples, ..*series })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Read as _, Take},
+    io::{self, BufRead as _, BufReader, Read as _, Take, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,29 +31,26 @@ impl Saved {
         let options = || OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = options().with_context(name)?;
         let header = header(query);
-        let (mut length, mut last, mut line) = (0, None, Vec::new());
-        let mut reader = BufReader::new(&file);
-        while 0 < reader.read_until(b'\n', &mut line).with_context(name)? && line.ends_with(b"\n") {
-            if length == 0 {
-                let found = String::from_utf8_lossy(&line);
-                anyhow::ensure!(
-                    found == header,
-                    "{}: it holds another load: {}; accepted: a new file, or one that begins with {}",
-                    name(),
-                    found.trim_end(),
-                    header.trim_end()
-                );
-            } else {
-                last = Some(line.clone());
-            }
+        let mut first = Vec::new();
+        (&file).take(header.len() as u64).read_to_end(&mut first).with_context(name)?;
+        // Nothing is written to a file that is not ours.
+        anyhow::ensure!(
+            header.as_bytes().starts_with(&first),
+            "{}: it holds another load: {}; accepted: a new file, or one that begins with {}",
+            name(),
+            String::from_utf8_lossy(&first).lines().next().unwrap_or_default(),
+            header.trim_end()
+        );
+        if first.len() < header.len() {
+            file.write_all(&header.as_bytes()[first.len()..]).with_context(name)?;
+        }
+        let (mut length, mut last, mut line) = (header.len() as u64, None, Vec::new());
+        let mut lines = BufReader::new(&file);
+        while 0 < lines.read_until(b'\n', &mut line).with_context(name)? && line.ends_with(b"\n") {
             length += line.len() as u64;
-            line.clear();
+            last = Some(std::mem::take(&mut line));
         }
         file.set_len(length).with_context(name)?;
-        if length == 0 {
-            io::Write::write_all(&mut file, header.as_bytes()).with_context(name)?;
-            length = header.len() as u64;
-        }
         // The file has milliseconds.
         let continues_at = last.as_deref().and_then(time).map(|at| at + Duration::from_millis(1));
         Ok(Self { file, continues_at, path: path.to_owned(), length })

@@ -11,7 +11,7 @@ use fakes::testing::{BackgroundTask, listener, spawn};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The begin of all loads here, in seconds since 1970.
+/// The start of all loads here, in seconds since 1970.
 const START: u64 = 1_790_000_000;
 
 /// The distance of the samples, in seconds.
@@ -22,7 +22,7 @@ const SCRAPE: u64 = 5;
 struct Script {
     /// Parts of the load: seconds, and requests in each.
     load: Vec<(u64, u64)>,
-    /// When nothing was scraped, in seconds since the begin.
+    /// When nothing was scraped, in seconds since the start.
     outage: Option<(u64, u64)>,
     /// When the counters began again at zero.
     reset: Option<u64>,
@@ -35,7 +35,7 @@ struct Script {
 /// A Prometheus that has the history of one counter.
 struct Server {
     url: String,
-    /// The begin of what each request asked for, in seconds since the begin of the load.
+    /// From when on each request asked, in seconds since the start of the load.
     asked: Arc<Mutex<Vec<i64>>>,
     _task: BackgroundTask,
 }
@@ -49,7 +49,7 @@ impl Script {
         self.load.iter().map(|(seconds, _)| seconds).sum()
     }
 
-    /// The requests until so many seconds after the begin.
+    /// The requests until so many seconds after the start.
     fn count(&self, until: u64) -> u64 {
         let mut left = until;
         let parts = self.load.iter().map(|(seconds, rate)| {
@@ -250,6 +250,16 @@ async fn an_interrupted_reading_goes_on() {
     assert_eq!(replay(&arguments).await.unwrap()["rules"], whole["rules"], "the file is a trace");
     let error = server.replay(seconds, &[&save, "--series=other_total"]).await.unwrap_err();
     assert!(error.contains("it holds another load: time,requests per second of istio_"), "{error}");
+    // Somebody else's file stays as it is, with and without a line's end.
+    for text in ["{}", "a\nb\n"] {
+        std::fs::write(&path, text).unwrap();
+        let error = server.replay(seconds, &[&save]).await.unwrap_err();
+        assert!(
+            error.starts_with("--save: ") && error.contains("it holds another load: "),
+            "{error}"
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
 }
 
 #[tokio::test]
