@@ -10,7 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use sha2::{Digest as _, Sha256, Sha384};
+use sha2::{Digest as _, Sha384};
 
 /// A file of a package, and the hash that browsers check on the CDN's copy.
 ///
@@ -83,7 +83,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(path) => format!("Some(include_bytes!({path:?}))"),
             None => "None".to_owned(),
         };
-        let version = short_hash(integrity.as_bytes());
         writeln!(
             code,
             "/// `{name}` of the package {package}.\n\
@@ -120,14 +119,6 @@ fn check(path: &Path, integrity: &str) -> Result<(), Box<dyn Error>> {
         Err(format!("{} has the integrity {hash}, build.rs says {integrity}", path.display())
             .into())
     }
-}
-
-/// Returns a hash that is long enough to distinguish two versions of an asset.
-fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .take(6)
-        .fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
 }
 
 /// Returns the version of a package in `package.json`, which has each dependency on a line of its

@@ -11,7 +11,7 @@ pub const CDN: &str = "https://cdn.jsdelivr.net";
 pub struct Library {
     /// Its name.
     pub name: &'static str,
-    /// Changes whenever the file changes.
+    /// The version of its package.
     pub version: &'static str,
     /// Its bytes; `None` if the build could not fetch them.
     pub embedded: Option<&'static [u8]>,
