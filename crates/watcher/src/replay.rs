@@ -14,9 +14,7 @@ mod saved;
 mod sweep;
 mod swept;
 
-use std::{fs, io::Write};
-
-use anyhow::Context as _;
+use std::io::Write;
 
 use chart::Chart;
 pub use config::{ReplayCommand, ReplayConfig};
@@ -37,24 +35,27 @@ use crate::config::WatchSettings;
 /// nobody reads the output.
 pub fn replay(config: &ReplayConfig, out: &mut impl Write) -> anyhow::Result<()> {
     let settings = config.settings()?;
-    let mut load = Load::open(config, &settings)?;
-    match config.decisions {
-        true => decisions::print(config, &settings, &mut load, out),
-        false => compare(config, &settings, &mut load, out),
+    if config.decisions {
+        return decisions::print(config, &settings, out);
     }
+    compare(config, &settings, out)
 }
 
 /// Prints what each rule would have done.
 fn compare(
     config: &ReplayConfig,
     settings: &WatchSettings,
-    load: &mut Load,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let rules = NamedRule::all(&settings.policy);
     let grid =
         config.sweep.as_ref().map(|ranges| Grid::new(ranges, &settings.policy)).transpose()?;
-    let mut runs = runs(config, settings, load, &rules, grid.as_ref());
+    // A long replay must not end with a report that cannot be written.
+    if let Some(path) = &config.report {
+        report::check(path)?;
+    }
+    let mut load = Load::open(config, settings)?;
+    let mut runs = runs(config, settings, &load, &rules, grid.as_ref());
     if let (Some(run), true) = (runs.first_mut(), config.report.is_some()) {
         run.chart = Some(Chart::new());
     }
@@ -84,9 +85,7 @@ fn compare(
         sweeps: sweeps.collect(),
     };
     if let (Some(path), Some(run)) = (&config.report, runs.first()) {
-        let report = Report { load, summary: &summary, run };
-        let written = report.html().and_then(|html| Ok(fs::write(path, html)?));
-        written.with_context(|| format!("--report: {}", path.display()))?;
+        Report { load: &load, summary: &summary, run }.write(path)?;
     }
     summary.print(config.output, out)
 }

@@ -21,11 +21,11 @@ use crate::config::WatchSettings;
 pub(super) fn print(
     config: &ReplayConfig,
     settings: &WatchSettings,
-    load: &mut Load,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let rules = [NamedRule::as_set(&settings.policy)];
-    let mut runs = runs(config, settings, load, &rules, None);
+    let mut load = Load::open(config, settings)?;
+    let mut runs = runs(config, settings, &load, &rules, None);
     let mut printer = Printer { format: config.output, printed: 0 };
     while let Some(requests) = load.next().transpose()? {
         for run in &mut runs {

@@ -166,8 +166,9 @@ impl Task {
         lines.into_bytes()
     }
 
-    /// When a gap begins that ends at `to`; `None` if there is none. Before the first interval it has whole
-    /// scrapes: a replay takes its samples in step with the begin of the load, and so when Prometheus did.
+    /// When a gap begins that ends at `to`; `None` if there is none. A gap before the first interval is as long as
+    /// some scrapes: a replay counts its own scrapes from the start of the load, and so scrapes when Prometheus
+    /// did.
     fn gap(&self, from: Duration, to: Duration) -> Option<Duration> {
         if from != self.span.from {
             return (from < to).then_some(from);

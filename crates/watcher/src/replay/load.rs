@@ -1,4 +1,4 @@
-//! Where the load of a replay comes from: a file, or the history in Prometheus.
+//! Where the load of a replay comes from: a file, the history in Prometheus, or a made-up shape.
 
 use std::{
     fs::File,
@@ -29,7 +29,7 @@ pub(super) struct Load {
     setting: String,
     /// Where it is from.
     pub(super) name: String,
-    /// The distance of the samples in Prometheus; `None` if it is unknown, or the load is a file.
+    /// The distance of the samples in Prometheus; `None` if it is unknown, or the load is not from there.
     pub(super) scrape: Option<Duration>,
 }
 
@@ -40,7 +40,7 @@ enum Seconds {
 }
 
 impl Load {
-    /// Opens the file, or begins to read from Prometheus.
+    /// Opens the file, begins to read from Prometheus, or makes the load up.
     ///
     /// # Errors
     /// When the file cannot be opened, or Prometheus does not answer.
@@ -67,7 +67,7 @@ impl Load {
         }
     }
 
-    /// What it does not show; `None` if it is a file.
+    /// What it does not show; `None` if it is not from Prometheus.
     pub(super) fn note(&self) -> Option<String> {
         let scrape = HumanDuration(self.scrape?);
         Some(format!(

@@ -43,7 +43,7 @@ impl Summary {
     }
 
     fn cost(&self, outcome: &Outcome) -> Option<f64> {
-        Some(outcome.to_burst / 1e6 * self.price?)
+        cost(outcome, self.price)
     }
 
     fn text(&self, out: &mut impl Write) -> std::io::Result<()> {
@@ -82,8 +82,7 @@ impl Summary {
                 )?;
             }
             let outcome = &line.outcome;
-            let cost =
-                self.cost(outcome).map_or_else(|| "-".to_owned(), |cost| format!("{cost:.2}"));
+            let cost = cost_text(self.cost(outcome));
             writeln!(
                 out,
                 "{:<16} {:>6} s {:>7.1} s {:>12.0} {:>5.1} % {:>12.0} {:>7} {:>9} {:>10}",
@@ -156,6 +155,16 @@ impl Summary {
         let sweeps: Vec<_> = self.sweeps.iter().map(SweepResult::json).collect();
         json!({ "primary_carries": self.capacity, "note": self.note, "rules": rules, "sweeps": sweeps })
     }
+}
+
+/// The price of the requests to burst; `None` if that of a million is not known.
+pub(super) fn cost(outcome: &Outcome, price_per_million: Option<f64>) -> Option<f64> {
+    Some(outcome.to_burst / 1e6 * price_per_million?)
+}
+
+/// A price as a table has it.
+pub(super) fn cost_text(cost: Option<f64>) -> String {
+    cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.2}"))
 }
 
 /// Weights as primary/burst.

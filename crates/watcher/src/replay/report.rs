@@ -1,11 +1,17 @@
 //! `--report`: the result as one page of HTML that needs no network.
 
+use std::{
+    fs::{self, OpenOptions},
+    path::Path,
+};
+
+use anyhow::Context as _;
 use askama::Template;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use web_libraries::{Library, UPLOT_CSS, UPLOT_JS};
 
-use super::{load::Load, output::Summary, run::Run};
+use super::{chart::Chart, load::Load, output::Summary, run::Run};
 
 /// The parts of the script, which share one scope, in their order.
 const SCRIPT: [&str; 7] = [
@@ -41,12 +47,32 @@ struct Page {
     data: String,
 }
 
+/// Finds out whether a report can be written to this file, and leaves everything as it is.
+pub(super) fn check(path: &Path) -> anyhow::Result<()> {
+    let is_new = !path.exists();
+    OpenOptions::new().append(true).create(true).open(path).with_context(|| named(path))?;
+    if is_new {
+        fs::remove_file(path).with_context(|| named(path))?;
+    }
+    Ok(())
+}
+
+fn named(path: &Path) -> String {
+    format!("--report: {}", path.display())
+}
+
 impl Report<'_> {
-    /// The page.
+    /// Writes the page.
     ///
     /// # Errors
-    /// When the template cannot be rendered. A test rules that out.
-    pub(super) fn html(&self) -> anyhow::Result<String> {
+    /// When the file cannot be written.
+    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let html = self.html()?;
+        fs::write(path, html).with_context(|| named(path))
+    }
+
+    /// The page. A test rules out that it cannot be rendered.
+    fn html(&self) -> anyhow::Result<String> {
         let page = Page {
             title: format!("Replay of {}", self.load.name),
             libraries: style_sheet(&UPLOT_CSS) + &script(&UPLOT_JS),
@@ -58,27 +84,28 @@ impl Report<'_> {
         Ok(page.render()?)
     }
 
-    fn data(&self) -> serde_json::Value {
+    fn data(&self) -> Value {
         let outcome = self.run.outcomes().next().unwrap_or_default();
+        let chart = self.run.chart.as_ref();
         let mut data = self.summary.json();
-        let more = json!({
-            "made_at": Timestamp::now().to_string(),
-            "load": self.load.name,
-            "start": self.load.start(),
-            "seconds": outcome.seconds,
-            "unknown_seconds": outcome.unknown_seconds,
-            "requests": outcome.requests,
-            "price_per_million": self.summary.price,
-            "signal": self.run.signal.to_string(),
-            "arrivals": self.run.arrivals.name(),
-            "series": self.run.chart.as_ref().map(|chart| chart.series()),
-            "switches": self.run.chart.as_ref().map(|chart| chart.switches()),
-            "sweep": self.summary.sweeps.first().map(|sweep| sweep.json()),
-        });
-        if let (Some(data), serde_json::Value::Object(more)) = (data.as_object_mut(), more) {
-            data.extend(more);
-            // The page shows the first one only.
-            data.remove("sweeps");
+        // The page shows the first sweep only, which is of the same run as the charts.
+        let sweep = data["sweeps"].get_mut(0).map(Value::take);
+        data["sweep"] = json!(sweep);
+        data["sweeps"].take();
+        for (name, value) in [
+            ("made_at", json!(Timestamp::now().to_string())),
+            ("load", json!(self.load.name)),
+            ("start", json!(self.load.start())),
+            ("seconds", json!(outcome.seconds)),
+            ("unknown_seconds", json!(outcome.unknown_seconds)),
+            ("requests", json!(outcome.requests)),
+            ("price_per_million", json!(self.summary.price)),
+            ("signal", json!(self.run.signal.to_string())),
+            ("arrivals", json!(self.run.arrivals.name())),
+            ("series", json!(chart.map(Chart::series))),
+            ("switches", json!(chart.map(Chart::switches))),
+        ] {
+            data[name] = value;
         }
         data
     }

@@ -144,7 +144,7 @@ impl fmt::Display for SweepRange {
 
 /// The settings of a sweep.
 pub(super) struct Grid {
-    /// The names of what changes.
+    /// The names of the settings that differ.
     pub(super) parameters: Vec<&'static str>,
     pub(super) settings: Vec<GridPoint>,
     /// Which of them is the policy as set.

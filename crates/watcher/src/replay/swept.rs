@@ -1,11 +1,19 @@
 //! What a sweep found: the frontier, its bend, and how sure that is.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use replay::{Comparison, Outcome, Signal, compare};
 use serde_json::{Value, json};
 
-use super::{config::ArrivalKind, run::Run, sweep::Grid};
+use super::{
+    config::ArrivalKind,
+    output,
+    run::{Run, Swept},
+    sweep::{Grid, GridPoint},
+};
 
 /// The part of the resamples whose bends the recommendation covers.
 const COVERED: f64 = 0.9;
@@ -34,9 +42,9 @@ impl SweepResult {
     pub(super) fn of(grid: &Grid, run: &Run, price: Option<f64>) -> Option<Self> {
         let blocks: Vec<_> = run.swept.iter().map(|swept| swept.blocks.clone()).collect();
         let comparison = compare(&blocks)?;
-        let point = |(point, swept): (&super::sweep::GridPoint, &super::run::Swept)| {
+        let point = |(point, swept): (&GridPoint, &Swept)| {
             let outcome = swept.outcome();
-            let cost = price.map(|price| outcome.to_burst / 1e6 * price);
+            let cost = output::cost(&outcome, price);
             Point { values: point.values.clone(), outcome, cost }
         };
         Some(Self {
@@ -74,7 +82,7 @@ impl SweepResult {
                 let value = value.map_or_else(|| "by itself".to_owned(), |value| value.to_string());
                 write!(out, "{}", column(name, &value))?;
             }
-            let cost = cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.2}"));
+            let cost = output::cost_text(*cost);
             let marks = [(self.comparison.knee, "  recommended"), (self.as_set, "  as set")];
             let marks: String =
                 marks.iter().filter(|(at, _)| *at == index).map(|(_, mark)| *mark).collect();
@@ -166,7 +174,7 @@ impl SweepResult {
         let knee = self.comparison.knee;
         let Point { values, outcome, .. } = &self.points[knee];
         let [late, share] = self.intervals(knee);
-        let block = humantime::format_duration(std::time::Duration::from_secs(self.block));
+        let block = humantime::format_duration(Duration::from_secs(self.block));
         let named: Vec<_> = self
             .parameters
             .iter()

@@ -197,6 +197,15 @@ fn a_report_is_one_small_page_of_all_that_is_printed() {
     let nowhere = format!("--report={}/no/report.html", folder.path().display());
     let error = run(&rise(), &[&nowhere]).unwrap_err();
     assert!(error.starts_with("--report: ") && error.contains("No such file"), "{error}");
+    // That is found out, and a sweep refused, before anything is read.
+    let missing = "--trace=/nonexistent/load.csv";
+    for (argument, expected) in
+        [(nowhere.as_str(), "--report: "), ("--sweep=capacity=1..2", "--sweep: capacity")]
+    {
+        let config = from_arguments(&[missing, argument]).unwrap();
+        let error = watcher::replay(&config, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error:#}");
+    }
 }
 
 #[test]
