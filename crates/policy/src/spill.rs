@@ -23,7 +23,7 @@ use needs::{Need, Needs};
 const RAISE_AT: f64 = 0.7;
 
 /// A queue raises the weight of burst by at least so many percent of all traffic.
-const LEAST_RELIEF: u32 = 5;
+const LEAST_RELIEF: u32 = 8;
 
 /// Once the queue is gone, what it added may stay too large by less than so many percent.
 const RELIEF_TOLERANCE: u32 = 2;
