@@ -56,7 +56,7 @@ async function p99(port) {
     const response = await fetch(`http://127.0.0.1:${port}/`, {
       method: "POST", headers: { "content-type": "application/json" }, body, signal: AbortSignal.timeout(5000),
     });
-    assert.equal(response.status, 200);
+    assert.equal(response.status, 200, await response.text());
     times.push(performance.now() - start);
   }
   return quantile(times, 0.99);
@@ -128,8 +128,8 @@ test("long calculations: abandoned ones keep their place, and requests without a
   });
   await sleep(1000);
   const threads = readdirSync(`/proc/${worker.child.pid}/task`).length;
-  // The runtime's threads, those that compute, and one or two that resolve names or write.
-  assert.ok(threads <= 2 * availableParallelism() + 5, `${threads} threads`);
+  // The runtime's threads, those that serve, those that compute, and one or two that resolve names or write.
+  assert.ok(threads <= 3 * availableParallelism() + 5, `${threads} threads`);
   assert.ok(await answers(`http://127.0.0.1:${port}/_healthz`));
   const texts = await Promise.all(asked);
   const busy = texts.filter((text) => /^HTTP\/1\.1 503 .*all processors are busy; try again\n$/s.test(text));

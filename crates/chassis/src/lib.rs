@@ -5,6 +5,7 @@
 //! [`server::listen`], answers probes with [`probes`], keeps its dependencies connected with
 //! [`link::keep`], and serves with [`server::serve`]. Each of these has limits.
 
+mod cores;
 mod http_url;
 pub mod link;
 pub mod logs;
@@ -16,6 +17,7 @@ mod shutdown;
 
 use std::{fmt::Debug, process::ExitCode};
 
+pub use cores::Cores;
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use sampler::Sampler;
 pub use shutdown::Shutdown;

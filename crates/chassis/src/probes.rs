@@ -1,6 +1,7 @@
 //! Readiness and metrics, which Kubernetes and Prometheus read from every process.
 
 mod exposition;
+pub mod per_thread;
 mod process;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 
 mod body;
 mod connections;
+mod core;
 mod eviction;
 mod refusals;
 mod stage;
@@ -24,7 +25,8 @@ use std::{
 use anyhow::Context as _;
 use axum::Router;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
+use tokio_util::task::AbortOnDropHandle;
 
 use self::connections::Connections;
 use crate::Shutdown;
@@ -59,7 +61,7 @@ const BACKLOG: u16 = 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How many connections may be open; a WebSocket counts, too. Each costs up to [`MAX_HEAD`] and
-    /// about 7 KiB.
+    /// about 8 KiB.
     pub connections: usize,
     /// How much of the bodies of all requests may be in memory, in bytes. A body counts about
     /// twice, because its reader puts its pieces together.
@@ -67,7 +69,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// At most 27 MiB together.
+    /// At most 28 MiB together.
     fn default() -> Self {
         Self { connections: 1024, body_bytes: 4 * 1024 * 1024 }
     }
@@ -124,7 +126,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     serve_within(Limits::default(), listener, router, shutdown).await;
 }
 
-/// Serves HTTP/1.1 until the shutdown, then answers the requests in flight, for at most
+/// Serves HTTP/1.1 until the shutdown, within these limits, then answers the requests in flight, for at most
 /// [`DRAIN_TIMEOUT`].
 pub async fn serve_within(
     limits: Limits,
@@ -132,7 +134,27 @@ pub async fn serve_within(
     router: Router,
     shutdown: Shutdown,
 ) {
-    let connections = Arc::new(Connections::new(router, limits, shutdown.clone()));
+    let core = vec![(Handle::current(), router)];
+    accept_on(Connections::new(core, limits, shutdown.clone()), listener, shutdown).await;
+}
+
+/// Serves like [`serve_within`], on one or more runtimes. Each connection stays on one of them, and is answered by its
+/// router; a new one goes to the runtime that has the fewest.
+pub async fn serve_on(
+    cores: Vec<(Handle, Router)>,
+    limits: Limits,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) {
+    let Some((first, _)) = cores.first() else { return };
+    let first = first.clone();
+    let accept = accept_on(Connections::new(cores, limits, shutdown.clone()), listener, shutdown);
+    // On a core, because a thread of its own would accept more than the cores can serve.
+    let _ = AbortOnDropHandle::new(first.spawn(accept)).await;
+}
+
+async fn accept_on(connections: Connections, listener: TcpListener, shutdown: Shutdown) {
+    let connections = Arc::new(connections);
     tokio::select! {
         never = connections.accept(&listener) => match never {},
         () = shutdown.stopping() => {}

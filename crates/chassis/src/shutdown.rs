@@ -1,7 +1,14 @@
 //! Shutdown in two steps: the process is first unready, and then it stops to accept connections. No
 //! request is lost.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,9 +19,31 @@ const ENDPOINTS_WAIT: Duration = Duration::from_secs(2);
 
 /// Tells a service when to end. Clones share the same shutdown.
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown {
-    draining: CancellationToken,
-    stopping: CancellationToken,
+pub struct Shutdown(Arc<Phases>);
+
+#[derive(Debug, Default)]
+struct Phases {
+    draining: Phase,
+    stopping: Phase,
+}
+
+/// A phase that begins once.
+#[derive(Debug, Default)]
+struct Phase {
+    /// The same as the token's, without its lock: servers ask for each request.
+    has_begun: AtomicBool,
+    token: CancellationToken,
+}
+
+impl Phase {
+    fn begin(&self) {
+        self.has_begun.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
 }
 
 impl Shutdown {
@@ -45,9 +74,9 @@ impl Shutdown {
             _ = terminate.recv() => ENDPOINTS_WAIT,
         };
         tracing::info!(?wait, "ending; a second signal ends the process at once");
-        self.draining.cancel();
+        self.0.draining.begin();
         tokio::select! {
-            () = tokio::time::sleep(wait) => self.stopping.cancel(),
+            () = tokio::time::sleep(wait) => self.0.stopping.begin(),
             _ = interrupt.recv() => std::process::exit(1),
             _ = terminate.recv() => std::process::exit(1),
         }
@@ -59,23 +88,29 @@ impl Shutdown {
 
     /// Stops at once.
     pub fn stop(&self) {
-        self.draining.cancel();
-        self.stopping.cancel();
+        self.0.draining.begin();
+        self.0.stopping.begin();
     }
 
     /// Whether the process is unready because it is ending.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
+        self.0.draining.has_begun()
     }
 
     /// Waits until the process is unready because it is ending.
     pub async fn draining(&self) {
-        self.draining.cancelled().await;
+        self.0.draining.token.cancelled().await;
+    }
+
+    /// Whether the process should accept no more connections.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.has_begun()
     }
 
     /// Waits until the process should accept no more connections.
     pub async fn stopping(&self) {
-        self.stopping.cancelled().await;
+        self.0.stopping.token.cancelled().await;
     }
 }

@@ -1,7 +1,7 @@
 //! The real services: two workers, the frontend and the watcher.
 
 use anyhow::Context as _;
-use chassis::Shutdown;
+use chassis::{Cores, Shutdown};
 use contract::Cluster;
 use tokio::task::JoinSet;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(
     let workers = [(worker_primary, Cluster::Primary), (worker_burst, Cluster::Burst)];
     for (listener, cluster) in workers {
         let config = worker_config(config, addresses, cluster);
-        services.spawn(worker::run(config, listener, shutdown.clone()));
+        services.spawn(worker::run(config, Cores::of_caller(), listener, shutdown.clone()));
     }
     let frontend = frontend_config(config, addresses)?;
     services.spawn(frontend::run(frontend, page, shutdown.clone()));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     http::{HeaderName, HeaderValue},
     response::{IntoResponse as _, Response},
@@ -23,8 +24,7 @@ use self::{error::Error, in_flight::InFlight};
 use crate::{
     access_log::AccessLog,
     calculator::{CalculateError, Calculator},
-    config::Config,
-    metrics::{Metrics, RequestLabels},
+    metrics::Metrics,
     publish::Publisher,
 };
 
@@ -33,26 +33,14 @@ const CALCULATION: HeaderName = HeaderName::from_static(calculation::HEADER);
 /// The header in which Envoy names a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the request handlers share.
+/// What the request handlers of a core share.
 pub(crate) struct App {
-    calculator: Calculator,
-    publisher: Publisher,
+    pub(crate) calculator: Calculator,
+    pub(crate) publisher: Publisher,
     /// The largest body that the worker reads, in bytes.
-    max_body: usize,
-    metrics: Arc<Metrics>,
-    access_log: AccessLog,
-}
-
-impl App {
-    pub(crate) fn new(config: &Config, publisher: Publisher, metrics: Arc<Metrics>) -> Self {
-        Self {
-            calculator: Calculator::new(&config.prefix, config.calculation.rounds),
-            publisher,
-            max_body: usize::try_from(config.calculation.max_body.as_u64()).unwrap_or(usize::MAX),
-            metrics,
-            access_log: AccessLog::new(config.access_log),
-        }
-    }
+    pub(crate) max_body: usize,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: Arc<AccessLog>,
 }
 
 /// The routes of the worker.
@@ -64,24 +52,28 @@ pub(crate) fn router(app: App, readiness: Readiness, registry: Arc<Registry>) ->
 }
 
 /// Answers a request for work; counts and logs it.
-async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
+///
+/// What it reads of the request's head it reads at once, so that the future need not keep the head.
+fn handle(State(app): State<Arc<App>>, request: Request) -> impl Future<Output = Response> {
     let (start, id) = (Instant::now(), request.headers().get(REQUEST_ID).cloned());
     let is_cross_origin = cors::is_cross_origin(&request);
-    let in_flight = InFlight::new(&app.metrics);
-    let mut response = work(&app, request).await.unwrap_or_else(Error::into_response);
-    if is_cross_origin {
-        cors::allow(&mut response);
+    let body = body::check(request, app.max_body);
+    async move {
+        let in_flight = InFlight::new(&app.metrics);
+        let mut response = work(&app, start, body).await.unwrap_or_else(Error::into_response);
+        if is_cross_origin {
+            cors::allow(&mut response);
+        }
+        in_flight.end_answered();
+        app.metrics.record_answer(response.status());
+        app.access_log.record(id.as_ref(), response.status(), start);
+        response
     }
-    in_flight.end_answered();
-    let status = response.status();
-    app.metrics.requests.get_or_create(&RequestLabels { code: status.as_u16() }).inc();
-    app.access_log.record(id.as_ref(), status, start.elapsed());
-    response
 }
 
 /// Reads the text, hashes it, publishes the hash, and returns the answer.
-async fn work(app: &App, request: Request) -> Result<Response, Error> {
-    let body = body::read(request, app.max_body).await?;
+async fn work(app: &App, start: Instant, body: Result<Body, Error>) -> Result<Response, Error> {
+    let body = body::read(body?, app.max_body, start).await?;
     let work = body::parse(&body)?;
     let calculation = app.calculator.calculate(&work.text).await?;
     app.publisher.publish(calculation.clone()).await?;

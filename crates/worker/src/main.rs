@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use chassis::Cores;
+
 fn main() -> ExitCode {
     chassis::main(|config: worker::Config, shutdown| async move {
         let listener = chassis::server::listen("PORT", config.port)?;
-        worker::run(config, listener, shutdown).await
+        worker::run(config, Cores::start()?, listener, shutdown).await
     })
 }

@@ -1,5 +1,7 @@
 //! The worker's metrics.
 
+use axum::http::StatusCode;
+use chassis::probes::per_thread;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -8,8 +10,10 @@ use prometheus_client::{
 
 /// The worker's metrics; their help texts are in [`Metrics::new`].
 pub(crate) struct Metrics {
-    pub(crate) requests: Family<RequestLabels, Counter>,
-    pub(crate) requests_in_flight: Gauge,
+    requests: Family<RequestLabels, per_thread::Counter>,
+    /// That of 200, which is found without a lookup.
+    requests_ok: per_thread::Counter,
+    pub(crate) requests_in_flight: per_thread::Gauge,
     pub(crate) requests_abandoned: Counter,
     pub(crate) publish: Histogram,
     pub(crate) publish_failures: Family<FailureLabels, Counter>,
@@ -25,8 +29,8 @@ const BOUNDS: [f64; 12] =
 
 /// The status with which a request for work was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct RequestLabels {
-    pub(crate) code: u16,
+struct RequestLabels {
+    code: u16,
 }
 
 /// Why a calculation was not published.
@@ -36,10 +40,22 @@ pub(crate) struct FailureLabels {
 }
 
 impl Metrics {
+    /// Counts an answered request for work.
+    pub(crate) fn record_answer(&self, status: StatusCode) {
+        if status == StatusCode::OK {
+            self.requests_ok.inc();
+        } else {
+            self.requests.get_or_create(&RequestLabels { code: status.as_u16() }).inc();
+        }
+    }
+
     pub(crate) fn new(registry: &mut Registry) -> Self {
+        let requests = Family::<RequestLabels, per_thread::Counter>::default();
+        let ok = RequestLabels { code: StatusCode::OK.as_u16() };
         let metrics = Self {
-            requests: Family::default(),
-            requests_in_flight: Gauge::default(),
+            requests_ok: requests.get_or_create_owned(&ok),
+            requests,
+            requests_in_flight: per_thread::Gauge::default(),
             requests_abandoned: Counter::default(),
             publish: Histogram::new(BOUNDS),
             publish_failures: Family::default(),

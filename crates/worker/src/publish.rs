@@ -1,4 +1,4 @@
-//! Publishes calculations on Redis, over one connection that is renewed whenever it is lost.
+//! Publishes calculations on Redis. Each core has a connection of its own, and all are renewed whenever one is lost.
 //!
 //! Calculations that wait at the same time share one pipeline, so many cost little more than one.
 //! Each calculation reaches the listeners at most once. If the connection is lost before Redis
@@ -15,15 +15,15 @@ mod listeners;
 mod log;
 mod node;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, oneshot},
     time::Instant,
 };
 
-use self::batcher::{Batcher, MAX_QUEUED};
-use crate::metrics::{FailureLabels, Metrics};
+use self::batcher::Batcher;
 pub(crate) use {
     connection::{Connection, Connector},
     error::PublishError,
@@ -32,21 +32,21 @@ pub(crate) use {
 
 /// How long a calculation may wait for a connection and for the answer of Redis. The worker answers
 /// each request within a second, so this is shorter.
-const PUBLISH_TIMEOUT: Duration = Duration::from_millis(900);
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Publishes calculations. Clones share the connection.
-#[derive(Clone)]
+/// Publishes the calculations of a core.
 pub(crate) struct Publisher {
-    queue: mpsc::Sender<Pending>,
-    metrics: Arc<Metrics>,
+    /// Each calculation in it has a request that waits, so its limit is that of the connections.
+    queue: mpsc::UnboundedSender<Pending>,
+    log: PublishLog,
 }
 
 impl Publisher {
-    /// Starts the task that publishes. It ends with the last clone of this publisher.
-    pub(crate) fn start(connection: Connection, log: PublishLog, metrics: Arc<Metrics>) -> Self {
-        let (queue, queued) = mpsc::channel(MAX_QUEUED);
-        tokio::spawn(Batcher::new(queued, connection, log).run());
-        Self { queue, metrics }
+    /// Starts the task that publishes. It ends with this publisher.
+    pub(crate) fn start(runtime: &Handle, connection: Connection, log: PublishLog) -> Self {
+        let (queue, queued) = mpsc::unbounded_channel();
+        runtime.spawn(Batcher::new(queued, connection, log.clone()).run());
+        Self { queue, log }
     }
 
     /// Publishes a calculation, and returns once Redis has taken it.
@@ -54,11 +54,10 @@ impl Publisher {
         let (done, result) = oneshot::channel();
         let pending = Pending { calculation, until: Instant::now() + PUBLISH_TIMEOUT, done };
         // Neither the send nor the answer fails before the batcher has ended.
-        let _ = self.queue.send(pending).await;
+        let _ = self.queue.send(pending);
         let result = result.await.unwrap_or(Err(PublishError::ConnectionLost));
         if let Err(error) = &result {
-            let reason = error.reason();
-            self.metrics.publish_failures.get_or_create(&FailureLabels { reason }).inc();
+            self.log.record_failure(error);
         }
         result
     }

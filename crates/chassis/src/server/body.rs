@@ -26,6 +26,9 @@ const BUFFER: usize = 8192;
 #[error("the server receives too much at once; try again")]
 pub struct Overloaded;
 
+/// So much of each body counts with its connection, in bytes: what all connections count together is contended.
+const FREE: usize = 1024;
+
 /// How much of all bodies may be in memory. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
@@ -57,15 +60,27 @@ impl Received {
     fn add(&self, length: usize) -> Result<(), Overloaded> {
         let kept = if length < LEAST_SHARED { length } else { length.next_multiple_of(BUFFER) };
         let cost = PIECE_COST + kept + length;
-        self.cost.fetch_add(cost, Ordering::Relaxed);
-        let used = self.budget.used.fetch_add(cost, Ordering::Relaxed) + cost;
+        let before = self.cost.fetch_add(cost, Ordering::Relaxed);
+        let counted = Self::counted(before + cost) - Self::counted(before);
+        if counted == 0 {
+            return Ok(());
+        }
+        let used = self.budget.used.fetch_add(counted, Ordering::Relaxed) + counted;
         if used <= self.budget.limit { Ok(()) } else { Err(Overloaded) }
+    }
+
+    /// What counts of a body that costs so much.
+    fn counted(cost: usize) -> usize {
+        cost.saturating_sub(FREE)
     }
 }
 
 impl Drop for Received {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(*self.cost.get_mut(), Ordering::Relaxed);
+        let counted = Self::counted(*self.cost.get_mut());
+        if counted > 0 {
+            self.budget.used.fetch_sub(counted, Ordering::Relaxed);
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io::{self, ErrorKind},
     pin::pin,
     sync::Arc,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -21,6 +23,7 @@ use hyper::{
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -35,6 +38,7 @@ use tower_http::{
 use super::{
     DRAIN_TIMEOUT, Limits, MAX_HEAD, REQUEST_TIMEOUT, WRITE_TIMEOUT,
     body::{Budget, RequestBody},
+    core::Core,
     eviction::Eviction,
     refusals::{self, MAX_REFUSALS},
     stage::{SharedStage, Stage},
@@ -62,7 +66,7 @@ type LimitedRouter = CatchPanic<Timeout<Router>, DefaultResponseForPanic>;
 /// The open connections of a server.
 pub(super) struct Connections {
     http: http1::Builder,
-    service: TowerToHyperService<LimitedRouter>,
+    cores: Vec<Core<TowerToHyperService<LimitedRouter>>>,
     permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     eviction: Eviction,
@@ -72,15 +76,19 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, limits: Limits, shutdown: Shutdown) -> Self {
+    pub(super) fn new(cores: Vec<(Handle, Router)>, limits: Limits, shutdown: Shutdown) -> Self {
         let mut http = http1::Builder::new();
         // The stream has the limits of time. A client may end its half after its last request.
         http.max_buf_size(MAX_HEAD).half_close(true);
-        let status = StatusCode::REQUEST_TIMEOUT;
-        let router = Timeout::with_status_code(router, status, REQUEST_TIMEOUT);
+        let limited = |router| {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            let router = Timeout::with_status_code(router, status, REQUEST_TIMEOUT);
+            TowerToHyperService::new(CatchPanic::new(router))
+        };
+        let core = |(runtime, router)| Core::new(runtime, limited(router));
         Self {
             http,
-            service: TowerToHyperService::new(CatchPanic::new(router)),
+            cores: cores.into_iter().map(core).collect(),
             permits: Arc::new(Semaphore::new(limits.connections)),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             eviction: Eviction::default(),
@@ -158,39 +166,63 @@ impl Connections {
         timeout(EVICTION_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()
     }
 
+    /// Serves a connection on one of the cores.
     fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let Some(core) = Core::least_busy(&self.cores) else { return refusals::record() };
         // Answers are small, and clients wait for them: none should wait for the next one.
         let _ = stream.set_nodelay(true);
+        // The stream belongs to the runtime that has accepted it, until it moves.
+        let Ok(stream) = stream.into_std() else { return refusals::record() };
         let stage = SharedStage::new();
-        let stream = ServerStream::new(stream, stage.clone(), &self.eviction, permit);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let requests = Requests {
-            service: self.service.clone(),
+            service: core.service.clone(),
             budget: self.budget.clone(),
             stage: stage.clone(),
             shutdown: self.shutdown.clone(),
         };
-        let answer = service_fn(move |request| requests.answer(request));
-        let connection =
-            self.http.serve_connection(TokioIo::new(Box::pin(stream)), answer).with_upgrades();
-        let shutdown = self.shutdown.clone();
-        self.open.spawn(async move {
-            let mut connection = pin!(connection);
-            // The connection is first, so that a request that has arrived is answered.
-            let result = tokio::select! {
-                biased;
-                result = connection.as_mut() => result,
-                () = stopping(&shutdown, &stage) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            // The client broke the connection. Its requests were counted when they arrived.
-            if let Err(error) = result {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        let (http, eviction) = (self.http.clone(), self.eviction.clone());
+        let place = core.take_place(permit);
+        let connection = async move {
+            let Ok(stream) = TcpStream::from_std(stream) else { return refusals::record() };
+            let stream = ServerStream::new(stream, stage, &eviction, place);
+            serve(http, stream, requests).await;
+        };
+        self.open.spawn_on(connection, &core.runtime);
+    }
+}
+
+/// Serves the requests of one connection until it ends, or until the shutdown.
+async fn serve(http: http1::Builder, stream: ServerStream, requests: Requests) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let requests = Arc::new(requests);
+    let Requests { shutdown, stage, .. } = &*requests;
+    let answer = service_fn(|request| Arc::clone(&requests).answer(request));
+    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), answer).with_upgrades();
+    let mut connection = pin!(connection);
+    let mut stopping = pin!(stopping(shutdown, stage));
+    let mut asked_by = None;
+    // This is polled twice for each request, and asks only when there is news.
+    let stopping = poll_fn(|cx| {
+        let is_asked = asked_by.as_ref().is_some_and(|waker: &Waker| waker.will_wake(cx.waker()));
+        if is_asked && !shutdown.is_stopping() {
+            return Poll::Pending;
+        }
+        asked_by = Some(cx.waker().clone());
+        stopping.as_mut().poll(cx)
+    });
+    // The connection is first, so that a request that has arrived is answered.
+    let result = tokio::select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = stopping => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // The client broke the connection. Its requests were counted when they arrived.
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -211,22 +243,21 @@ struct Requests {
 }
 
 impl Requests {
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + use<> {
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Answer> + use<> {
         self.stage.set(Stage::Request);
         let request = request.map(|body| RequestBody::new(body, &self.budget));
         let received = request.body().received();
         let answer = self.service.call(request);
-        let (stage, shutdown) = (self.stage.clone(), self.shutdown.clone());
         async move {
             let mut response = answer.await?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                stage.set(Stage::Upgraded);
+                self.stage.set(Stage::Upgraded);
                 return Ok(response);
             }
-            stage.set(Stage::Idle);
+            self.stage.set(Stage::Idle);
             // The rest of a body would be taken for the next request.
             let is_unread = received.is_some_and(|received| !received.is_complete());
-            if is_unread || shutdown.is_draining() {
+            if is_unread || self.shutdown.is_draining() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }

@@ -10,12 +10,12 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep},
 };
 
 use super::{
     HEAD_TIMEOUT, IDLE_TIMEOUT,
+    core::Place,
     eviction::{Eviction, Waiter},
     stage::{SharedStage, Stage},
 };
@@ -31,7 +31,7 @@ const LINGER_BYTES: usize = 8 * 1024 * 1024;
 /// a request yet may be evicted at once.
 const EVICT_AFTER: Duration = Duration::from_secs(1);
 
-/// A connection of a server. It keeps its permit when it becomes a WebSocket.
+/// A connection of a server. It keeps its place when it becomes a WebSocket.
 pub(super) struct ServerStream {
     stream: TcpStream,
     stage: SharedStage,
@@ -42,7 +42,7 @@ pub(super) struct ServerStream {
     waiter: Waiter,
     /// Since the server has sent its last answer: how much it may still discard.
     linger: Option<usize>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ impl ServerStream {
         stream: TcpStream,
         stage: SharedStage,
         eviction: &Eviction,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         Self {
             stream,
@@ -65,7 +65,7 @@ impl ServerStream {
             waiter: eviction.waiter(stage.clone()),
             stage,
             linger: None,
-            _permit: permit,
+            _place: place,
         }
     }
 
@@ -85,11 +85,17 @@ impl ServerStream {
             _ => self.begin_waiting(stage),
         };
         while self.timer.as_mut().poll(cx).is_ready() {
-            if limit <= since.elapsed() {
+            let waited = since.elapsed();
+            if limit <= waited {
                 return self.end(ErrorKind::TimedOut);
             }
-            self.waiter.register();
-            self.timer.as_mut().reset(since + limit);
+            let next = if stage == Stage::Idle && waited < EVICT_AFTER {
+                EVICT_AFTER
+            } else {
+                self.waiter.register();
+                limit
+            };
+            self.timer.as_mut().reset(since + next);
         }
         ready!(self.waiter.poll_evicted(cx));
         self.end(ErrorKind::ConnectionAborted)
@@ -106,12 +112,14 @@ impl ServerStream {
         self.end_waiting();
         let since = Instant::now();
         self.waiting = Some(Waiting { stage, since });
-        if stage == Stage::Idle {
-            self.timer.as_mut().reset(since + EVICT_AFTER);
-        } else {
-            // Many new connections may come at once, and nobody may wait for them.
+        // Many new connections may come at once, and nobody may wait for them.
+        let next = if stage == Stage::Idle { EVICT_AFTER } else { HEAD_TIMEOUT };
+        if stage != Stage::Idle {
             self.waiter.register();
-            self.timer.as_mut().reset(since + HEAD_TIMEOUT);
+        }
+        // A timer that wakes too early costs less than a timer that is set for each request.
+        if since + next < self.timer.deadline() {
+            self.timer.as_mut().reset(since + next);
         }
         since
     }

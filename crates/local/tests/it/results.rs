@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use chassis::{Shutdown, settings::from_arguments};
+use chassis::{Cores, Shutdown, settings::from_arguments};
 use fakes::{
     FakeBrowser, FakeRedis,
     testing::{BackgroundTask, eventually, http, listener, spawn},
@@ -25,7 +25,10 @@ async fn ready_worker(redis: SocketAddr, prefix: &str) -> Service {
     let arguments = [format!("--redis-url={redis}"), format!("--prefix={prefix}")];
     let config = from_arguments(&arguments.each_ref().map(String::as_str)).unwrap();
     let (listener, address) = listener();
-    let worker = Service { address, _task: spawn(worker::run(config, listener, Shutdown::new())) };
+    let worker = Service {
+        address,
+        _task: spawn(worker::run(config, Cores::of_caller(), listener, Shutdown::new())),
+    };
     let url = format!("http://{address}/_healthz");
     eventually("the worker is ready", async || {
         http().get(&url).send().await.is_ok_and(|answer| answer.status() == 200)

@@ -14,19 +14,29 @@ use chassis::server::Overloaded;
 use contract::Work;
 use http_body_util::LengthLimitError;
 use mime::Mime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
 
 /// How long a client may take to send a body.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a body of JSON, of up to `limit` bytes.
-pub(super) async fn read(request: Request, limit: usize) -> Result<Bytes, Error> {
-    let (head, body) = request.into_parts();
-    check_content_type(&head.headers)?;
-    check_length(&head.headers, limit)?;
-    read_all(body, limit).await
+/// Checks by its head that a request has a body of JSON, of up to `limit` bytes. The body is not read yet.
+pub(super) fn check(request: Request, limit: usize) -> Result<Body, Error> {
+    check_content_type(request.headers())?;
+    check_length(request.headers(), limit)?;
+    Ok(request.into_body())
+}
+
+/// Reads a body of up to `limit` bytes, of a request that arrived at `start`.
+pub(super) async fn read(body: Body, limit: usize, start: Instant) -> Result<Bytes, Error> {
+    match timeout_at(start + BODY_TIMEOUT, to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_caused_by::<LengthLimitError>(&error) => Err(Error::TooLarge(limit)),
+        Ok(Err(error)) if is_caused_by::<Overloaded>(&error) => Err(Error::Overloaded(Overloaded)),
+        Ok(Err(error)) => Err(Error::Malformed(error.to_string())),
+        Err(_) => Err(Error::Slow),
+    }
 }
 
 /// Parses a body.
@@ -67,16 +77,6 @@ fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), Error> {
     match length.and_then(|length| length.parse::<usize>().ok()) {
         Some(length) if limit < length => Err(Error::TooLarge(limit)),
         _ => Ok(()),
-    }
-}
-
-async fn read_all(body: Body, limit: usize) -> Result<Bytes, Error> {
-    match timeout(BODY_TIMEOUT, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_caused_by::<LengthLimitError>(&error) => Err(Error::TooLarge(limit)),
-        Ok(Err(error)) if is_caused_by::<Overloaded>(&error) => Err(Error::Overloaded(Overloaded)),
-        Ok(Err(error)) => Err(Error::Malformed(error.to_string())),
-        Err(_) => Err(Error::Slow),
     }
 }
 

@@ -6,7 +6,7 @@ use contract::calculation::CHANNEL;
 use redis::{Cmd, Pipeline, RedisResult};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Pending, PublishError, connection::Connected, listeners::Listeners, log::PublishLog};
+use super::{Pending, PublishError, connection::Connected, log::PublishLog};
 
 /// Redis has at least this long to answer, also when a calculation has waited for a connection.
 const MIN_ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
@@ -18,7 +18,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 pub(super) struct Batch {
     pub(super) connected: Connected,
     pub(super) log: PublishLog,
-    pub(super) listeners: Listeners,
 }
 
 impl Batch {
@@ -41,8 +40,8 @@ impl Batch {
     /// again.
     async fn publish_once(&mut self, batch: Vec<Pending>) -> Vec<Pending> {
         // Read before Redis is asked: a listener that arrives meanwhile is not one that comes back.
-        let are_expected =
-            self.connected.knows_all_listeners && self.listeners.are_expected(self.connected.since);
+        let are_expected = self.connected.knows_all_listeners
+            && self.log.listeners.are_expected(self.connected.since);
         let sent = Instant::now();
         let until = batch[0].until.max(sent + MIN_ANSWER_TIMEOUT);
         let pipeline = pipeline(&batch);
@@ -52,24 +51,17 @@ impl Batch {
             Ok(Err(error)) => return end_all(batch, &PublishError::from(error)),
             Err(_) => return end_all(batch, &PublishError::Timeout),
         };
-        let duration = sent.elapsed();
+        let is_final = |answer: &&_| !(are_expected && matches!(answer, Ok(0)));
+        let final_answers = answers.iter().filter(is_final);
+        self.log.record(final_answers, sent.elapsed(), self.connected.knows_all_listeners);
         let end = |(pending, answer)| match answer {
             Ok(0) if are_expected => retry(pending),
             answer => {
-                self.end(pending, answer, duration);
+                pending.end(answer.map(|_| ()).map_err(PublishError::from));
                 None
             }
         };
         batch.into_iter().zip(answers).filter_map(end).collect()
-    }
-
-    /// Records the answer of Redis, and reports it to the request.
-    fn end(&self, pending: Pending, answer: RedisResult<u64>, duration: Duration) {
-        if let Ok(1..) = answer {
-            self.listeners.record_heard();
-        }
-        self.log.record(&answer, duration, self.connected.knows_all_listeners);
-        pending.end(answer.map(|_| ()).map_err(PublishError::from));
     }
 }
 

@@ -12,40 +12,48 @@ use super::{
     PUBLISH_TIMEOUT, Pending, PublishError,
     batch::Batch,
     connection::{Connected, Connection},
-    listeners::Listeners,
     log::PublishLog,
 };
 
 /// How many calculations may share a pipeline.
 const MAX_BATCH: usize = 128;
 
-/// How many calculations may wait in the queue. Each has a request that waits for it, so the limit
-/// of connections holds here, too. A calculation that finds the queue full waits in its request.
-pub(super) const MAX_QUEUED: usize = 1024;
+/// How often the worker looks for further requests before it sends a batch. A batch leaves as soon as a look has
+/// found none, so a lone request waits for one look, which takes some microseconds.
+const MAX_LOOKS: usize = 4;
 
 /// The task between the queue and Redis.
 pub(super) struct Batcher {
-    queue: mpsc::Receiver<Pending>,
+    queue: mpsc::UnboundedReceiver<Pending>,
     connection: Connection,
     log: PublishLog,
-    listeners: Listeners,
 }
 
 impl Batcher {
     pub(super) fn new(
-        queue: mpsc::Receiver<Pending>,
+        queue: mpsc::UnboundedReceiver<Pending>,
         connection: Connection,
         log: PublishLog,
     ) -> Self {
-        Self { queue, connection, log, listeners: Listeners::default() }
+        Self { queue, connection, log }
     }
 
-    /// Runs until the last publisher is dropped.
+    /// Runs until the publisher is dropped.
     pub(super) async fn run(mut self) {
         while let Some(first) = self.queue.recv().await {
-            // The requests that arrived with this one are computed first, and join its batch.
-            yield_now().await;
-            let mut batch = self.collect(first);
+            let mut batch = vec![first];
+            // The requests that arrived with this one are computed first, and join its batch. Each batch costs
+            // this process and Redis two system calls and a wakeup.
+            for _ in 0..MAX_LOOKS {
+                let before = self.queue.len();
+                yield_now().await;
+                if self.queue.len() == before {
+                    break;
+                }
+            }
+            if !self.queue.is_empty() {
+                self.queue.recv_many(&mut batch, MAX_BATCH - 1).await;
+            }
             while let Some(until) = batch.first().map(|pending| pending.until) {
                 match self.connection_until(until).await {
                     Some(connected) => self.send(&connected, take(&mut batch)),
@@ -53,16 +61,6 @@ impl Batcher {
                 }
             }
         }
-    }
-
-    fn collect(&mut self, first: Pending) -> Vec<Pending> {
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH
-            && let Ok(next) = self.queue.try_recv()
-        {
-            batch.push(next);
-        }
-        batch
     }
 
     /// Returns the connection once there is one; `None` if the time is over, or if nobody connects
@@ -81,8 +79,8 @@ impl Batcher {
         let (late, in_time): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|pending| pending.until < half);
         for pending in [late, in_time].into_iter().filter(|pending| !pending.is_empty()) {
-            let (log, listeners) = (self.log.clone(), self.listeners.clone());
-            tokio::spawn(Batch { connected: connected.clone(), log, listeners }.publish(pending));
+            let batch = Batch { connected: connected.clone(), log: self.log.clone() };
+            tokio::spawn(batch.publish(pending));
         }
     }
 }

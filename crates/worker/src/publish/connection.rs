@@ -1,14 +1,16 @@
-//! The worker's one connection to Redis, which [`link::keep`] renews.
+//! The worker's connections to Redis, which [`link::keep`] renews.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use chassis::{link, probes::Dependency};
 use contract::RedisUrl;
+use futures_util::future::select_all;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
     PushKind, RedisResult, aio::MultiplexedConnection,
 };
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, watch},
     time::{Instant, timeout},
 };
@@ -22,7 +24,7 @@ use crate::metrics::Metrics;
 /// How long connecting may take, and how long what follows it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The connection to Redis; `None` while there is none.
+/// The connection of a core to Redis; `None` while there is none.
 pub(crate) type Connection = watch::Receiver<Option<Connected>>;
 
 /// A connection, and when it was made.
@@ -34,12 +36,18 @@ pub(crate) struct Connected {
     pub(super) knows_all_listeners: bool,
 }
 
-/// Connects to Redis, and again whenever the connection is lost.
+/// Connects each core to Redis, and all of them again whenever a connection is lost.
 pub(crate) struct Connector {
     client: Client,
     dependency: Dependency,
     metrics: Arc<Metrics>,
     log: PublishLog,
+    cores: Vec<Core>,
+}
+
+/// A runtime, and its connection.
+struct Core {
+    runtime: Handle,
     connected: watch::Sender<Option<Connected>>,
 }
 
@@ -55,30 +63,54 @@ impl Connector {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let client = client(redis_url)?;
-        Ok(Self { client, dependency, metrics, log, connected: watch::Sender::new(None) })
+        Ok(Self { client, dependency, metrics, log, cores: Vec::new() })
     }
 
-    /// The connection, for those who use it.
-    pub(crate) fn connection(&self) -> Connection {
-        self.connected.subscribe()
+    /// The connection that will be driven on this runtime.
+    pub(crate) fn connection(&mut self, runtime: &Handle) -> Connection {
+        let (connected, connection) = watch::channel(None);
+        self.cores.push(Core { runtime: runtime.clone(), connected });
+        connection
     }
 
     /// Keeps Redis connected, forever.
     pub(crate) async fn run(self) -> Infallible {
-        let Self { client, dependency, metrics, log, connected } = self;
-        let connect = async move || connect(&client).await;
-        let hold = async move |(connected_now, ended): (Connected, _)| {
-            metrics.redis_connections.inc();
+        let Self { client, dependency, metrics, log, cores } = self;
+        let runtimes: Vec<_> = cores.iter().map(|core| core.runtime.clone()).collect();
+        let connect = async move || connect_each(&client, &runtimes).await;
+        let hold = async move |connections: Vec<Held>| {
+            metrics.redis_connections.inc_by(connections.len() as u64);
             metrics.redis_connected.set(1);
             log.forget_refusal();
-            connected.send_replace(Some(connected_now.clone()));
-            let reason = until_lost(connected_now.connection, &log, ended).await;
-            connected.send_replace(None);
+            let mut held = Vec::new();
+            for (core, (connected, ended)) in cores.iter().zip(connections) {
+                core.connected.send_replace(Some(connected.clone()));
+                held.push(Box::pin(until_lost(connected.connection, log.clone(), ended)));
+            }
+            let (reason, _, _) = select_all(held).await;
+            for core in &cores {
+                core.connected.send_replace(None);
+            }
             metrics.redis_connected.set(0);
             reason
         };
         link::keep(dependency, connect, hold).await
     }
+}
+
+/// A connection, and a message when it ends.
+type Held = (Connected, mpsc::Receiver<()>);
+
+/// Connects on each runtime, which then drives its connection.
+async fn connect_each(client: &Client, runtimes: &[Handle]) -> RedisResult<Vec<Held>> {
+    let connect = |runtime: &Handle| runtime.spawn(connect(client.clone()));
+    let connecting: Vec<_> = runtimes.iter().map(connect).collect();
+    let mut connections = Vec::new();
+    for connection in connecting {
+        let ended = || (ErrorKind::Io, "the runtime has ended").into();
+        connections.push(connection.await.unwrap_or_else(|_| Err(ended()))?);
+    }
+    Ok(connections)
 }
 
 fn client(redis_url: &RedisUrl) -> RedisResult<Client> {
@@ -89,7 +121,7 @@ fn client(redis_url: &RedisUrl) -> RedisResult<Client> {
 }
 
 /// Connects, and checks that calculations may be published.
-async fn connect(client: &Client) -> RedisResult<(Connected, mpsc::Receiver<()>)> {
+async fn connect(client: Client) -> RedisResult<Held> {
     let (end, ended) = mpsc::channel(1);
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -110,7 +142,7 @@ async fn connect(client: &Client) -> RedisResult<(Connected, mpsc::Receiver<()>)
 /// returns the reason. A new connection finds out whether Redis still refuses.
 async fn until_lost(
     connection: MultiplexedConnection,
-    log: &PublishLog,
+    log: PublishLog,
     mut ended: mpsc::Receiver<()>,
 ) -> String {
     let ping = || {

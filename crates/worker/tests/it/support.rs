@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
-use chassis::{Shutdown, settings::from_arguments};
+use chassis::{Cores, Shutdown, settings::from_arguments};
 use fakes::testing::{BackgroundTask, http, listener, spawn};
 
 /// A worker that runs in the background of a test.
 pub(crate) struct RunningWorker {
     pub(crate) address: SocketAddr,
+    /// How many cores it has. Each is connected to Redis.
+    pub(crate) cores: usize,
     _task: BackgroundTask,
 }
 
@@ -17,7 +19,10 @@ impl RunningWorker {
         let arguments = [&[redis.as_str()], arguments].concat();
         let config = from_arguments(&arguments).unwrap();
         let (listener, address) = listener();
-        Self { address, _task: spawn(worker::run(config, listener, Shutdown::new())) }
+        let runtimes = Cores::start().unwrap();
+        let cores = runtimes.runtimes().len();
+        let run = worker::run(config, runtimes, listener, Shutdown::new());
+        Self { address, cores, _task: spawn(run) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
