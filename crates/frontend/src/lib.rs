@@ -98,7 +98,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let until_shutdown = async {
         tokio::join!(
             server::serve_within(LIMITS, listener, router, shutdown.clone()),
-            load::run(processor, control.rates(), tally, shutdown.clone()),
+            load::run(processor, control.rates(), tally, load::MAX_IN_FLIGHT, shutdown.clone()),
         )
     };
     tokio::select! {

@@ -7,6 +7,8 @@
 //! before the request was sent. A *trip* ([`trips`]) lasts from the sending to the arrival of the
 //! result on Redis.
 
+mod answer;
+mod connection;
 mod drive;
 pub(crate) mod latency;
 mod pacer;
@@ -43,7 +45,7 @@ pub use drive::{Outcome, drive, per_second};
 
 /// How many requests may wait for their answer. Slots beyond that are shed, because nothing is
 /// queued.
-const MAX_IN_FLIGHT: usize = 1024;
+pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 
 /// How long a request may take. It is longer than the mesh allows (`istio/`), so the mesh ends a
 /// slow request, and counts it.
@@ -75,7 +77,7 @@ impl SharedTally {
     }
 }
 
-/// Sends requests at the rate in force until the shutdown, then waits for those in flight.
+/// Sends requests at the rate in force until the shutdown, then waits for those in flight, at most so many.
 ///
 /// It uses a thread of its own. A request that one thread sends, receives and counts costs half as
 /// much as one that moves between threads, and it does not wait for the other work of the process.
@@ -86,12 +88,13 @@ pub(crate) async fn run(
     processor: Processor,
     rates: watch::Receiver<Rate>,
     tally: SharedTally,
+    max_in_flight: usize,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (end, ended) = oneshot::channel();
     thread::Builder::new().name("load".to_owned()).spawn(move || {
-        let result = runtime.block_on(run_here(processor, rates, tally, shutdown));
+        let result = runtime.block_on(run_here(processor, rates, tally, max_in_flight, shutdown));
         // An ordinary shutdown would wait for a name lookup in progress.
         runtime.shutdown_background();
         // Fails only when nobody waits for the result.
@@ -104,12 +107,14 @@ async fn run_here(
     processor: Processor,
     rates: watch::Receiver<Rate>,
     tally: SharedTally,
+    max_in_flight: usize,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let pacer = Pacer::start(tally.start)?;
-    let load = Load::new(processor, tally);
+    let pacer = Pacer::new(tally.start)?;
+    let load = Load::new(processor.clone(), tally, max_in_flight);
     tokio::select! {
         () = load.follow(pacer, rates) => {}
+        () = processor.close_old() => {}
         () = shutdown.stopping() => {}
     }
     load.in_flight.close();
@@ -136,8 +141,8 @@ struct Load<W> {
 }
 
 impl<W: Workers> Load<W> {
-    fn new(workers: W, tally: SharedTally) -> Self {
-        let permits = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    fn new(workers: W, tally: SharedTally, max_in_flight: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(max_in_flight));
         Self { workers, tally, permits, in_flight: TaskTracker::new() }
     }
 
@@ -151,10 +156,7 @@ impl<W: Workers> Load<W> {
                     }
                     pacer.set_rate(*rates.borrow_and_update());
                 }
-                batch = pacer.batches.recv() => {
-                    let Some(batch) = batch else { return };
-                    self.send(&batch);
-                }
+                batch = pacer.batch() => self.send(&batch),
             }
         }
     }

@@ -18,7 +18,7 @@ struct Config {
     #[arg(long, default_value = "http://127.0.0.1:8081", value_parser = plain_url)]
     url: HttpUrl,
 
-    /// The rate, in requests per second, 0.01 to 10000
+    /// The rate, in requests per second, 0.01 to 100000
     #[arg(long, default_value_t = 20.0, value_parser = per_second, allow_negative_numbers = true)]
     rate: f64,
 

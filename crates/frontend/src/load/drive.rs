@@ -7,11 +7,17 @@ use chassis::{HttpUrl, Shutdown};
 use contract::{Latencies, Ledger};
 use tokio::{sync::watch, time::sleep};
 
-use super::{MAX_RATE, Rate, SharedTally, processor::Processor, run};
+use super::{Rate, SharedTally, processor::Processor, run};
 
 /// How long the pacer and the load may take for the last slots after the rate has become zero: ten
 /// times as long as usual.
 const LAST_SLOTS: Duration = Duration::from_millis(20);
+
+/// The highest rate, in requests per second. It is for measuring; a page has a lower limit.
+const MAX_RATE: u32 = 100_000;
+
+/// How many requests may be in flight: at the highest rate, those of 80 ms.
+const MAX_IN_FLIGHT: usize = 8192;
 
 /// The outcome of a load.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +28,7 @@ pub struct Outcome {
     pub latencies: Latencies,
 }
 
-/// Parses the rate of a load: 0.01 to 10000 requests per second.
+/// Parses the rate of a load: 0.01 to 100000 requests per second.
 ///
 /// # Errors
 /// When the text is not such a rate; the error says what is accepted.
@@ -39,7 +45,7 @@ fn nonzero(per_second: f64) -> Option<Rate> {
 /// for the requests in flight.
 ///
 /// # Errors
-/// When the rate is not from 0.01 to 10000, or the address is not valid.
+/// When the rate is not from 0.01 to 100000, or the address is not valid.
 pub async fn drive(
     url: &HttpUrl,
     per_second: f64,
@@ -50,7 +56,7 @@ pub async fn drive(
         .with_context(|| format!("{per_second}/s is not from 0.01 to {MAX_RATE}"))?;
     let (setting, rates) = watch::channel(Rate::ZERO);
     let (tally, all_ended) = (SharedTally::new(), Shutdown::new());
-    let driven = run(Processor::new(url)?, rates, tally.clone(), all_ended.clone());
+    let driven = run(Processor::new(url)?, rates, tally.clone(), MAX_IN_FLIGHT, all_ended.clone());
     let script = async {
         setting.send_replace(rate);
         tokio::select! {

@@ -1,31 +1,19 @@
-//! The pacer: waits for each slot, exactly to a few hundredths of a millisecond.
+//! The pacer: waits for each slot, on Linux exactly to a few hundredths of a millisecond.
 //!
-//! It uses a thread of its own, because tokio's timers are exact only to a millisecond. It does not
-//! spin. It sleeps until the next slot, and at least half a millisecond: at high rates, several
-//! slots share one wake-up. It queues nothing: while the receiver is too slow, slots stay in the
-//! schedule, and become too late there.
+//! It does not spin. It sleeps until the next slot, and at least half a millisecond: at high rates, several slots share
+//! one wake-up. It queues nothing: while nobody takes a batch, slots stay in the schedule, and become too late there.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    thread::{self, Thread},
-    time::Duration,
-};
+mod timer;
 
-use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    time::Instant,
-};
+use std::{future::pending, io, time::Duration};
+
+use tokio::{task::yield_now, time::Instant};
 
 use super::{rate::Rate, schedule::Schedule};
+use timer::Timer;
 
 /// The shortest time between two wake-ups.
 const QUANTUM: Duration = Duration::from_micros(500);
-
-/// How many batches may wait for the receiver.
-const MAX_WAITING: usize = 4;
 
 /// The slots that have come since the last batch.
 #[derive(Debug, Default)]
@@ -42,65 +30,44 @@ impl Batch {
     }
 }
 
-/// The thread that waits for slots. It ends when this is dropped.
+/// Waits for slots. Times count from a start.
 pub(crate) struct Pacer {
-    pub(crate) batches: mpsc::Receiver<Batch>,
-    setting: Arc<Setting>,
-    thread: Thread,
-}
-
-struct Setting {
-    /// The rate, in thousandths of a request per second.
-    rate: AtomicU32,
-    ended: AtomicBool,
+    start: Instant,
+    pacing: Pacing,
+    timer: Timer,
+    /// When it last woke up.
+    woken: Duration,
 }
 
 impl Pacer {
-    /// Starts the thread, with a rate of zero. Times count from `start`.
+    /// A pacer with a rate of zero. Times count from `start`.
     ///
     /// # Errors
-    /// When the system cannot start a thread.
-    pub(crate) fn start(start: Instant) -> std::io::Result<Self> {
-        let (sender, batches) = mpsc::channel(MAX_WAITING);
-        let setting = Arc::new(Setting { rate: AtomicU32::new(0), ended: AtomicBool::new(false) });
-        let shared = Arc::clone(&setting);
-        let thread = thread::Builder::new().name("pacer".to_owned());
-        let thread = thread.spawn(move || pace(start, &shared, &sender))?.thread().clone();
-        Ok(Self { batches, setting, thread })
+    /// When the system has no timer left.
+    pub(crate) fn new(start: Instant) -> io::Result<Self> {
+        let (pacing, woken) = (Pacing::new(), Duration::ZERO);
+        Ok(Self { start, pacing, timer: Timer::new()?, woken })
     }
 
     /// Changes the rate at once.
-    pub(crate) fn set_rate(&self, rate: Rate) {
-        self.setting.rate.store(rate.millis(), Ordering::Release);
-        self.thread.unpark();
+    pub(crate) fn set_rate(&mut self, rate: Rate) {
+        self.pacing.set_rate(self.start.elapsed(), rate);
     }
-}
 
-impl Drop for Pacer {
-    fn drop(&mut self) {
-        self.setting.ended.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
-}
-
-fn pace(start: Instant, setting: &Setting, batches: &mpsc::Sender<Batch>) {
-    let mut pacing = Pacing::new();
-    while !setting.ended.load(Ordering::Acquire) {
-        let now = start.elapsed();
-        pacing.set_rate(now, Rate::from_millis(setting.rate.load(Ordering::Acquire)));
-        match batches.try_reserve() {
-            Ok(permit) => {
-                let batch = pacing.take(now);
-                if !batch.is_empty() {
-                    permit.send(batch);
-                }
+    /// Waits for the next slots. If it is cancelled, no slot is lost.
+    pub(crate) async fn batch(&mut self) -> Batch {
+        loop {
+            let Some(next) = self.pacing.next(self.woken) else { pending().await };
+            match next.checked_sub(self.start.elapsed()).filter(|left| !left.is_zero()) {
+                Some(left) => self.timer.sleep(left).await,
+                // It is late, but answers may have arrived.
+                None => yield_now().await,
             }
-            Err(TrySendError::Full(())) => {}
-            Err(TrySendError::Closed(())) => return,
-        }
-        match pacing.next(now) {
-            None => thread::park(),
-            Some(next) => thread::park_timeout(next.saturating_sub(start.elapsed())),
+            self.woken = self.start.elapsed();
+            let batch = self.pacing.take(self.woken);
+            if !batch.is_empty() {
+                return batch;
+            }
         }
     }
 }
@@ -142,6 +109,8 @@ impl Pacing {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use serde_json::json;
     use tokio::time::timeout;
 
@@ -154,50 +123,50 @@ mod tests {
     #[tokio::test]
     async fn a_rate_is_in_force_at_once_and_zero_sends_nothing() {
         let start = Instant::now();
-        let mut pacer = Pacer::start(start).unwrap();
+        let mut pacer = Pacer::new(start).unwrap();
         for _ in 0..3 {
             pacer.set_rate(rate(1000));
             let set_at = start.elapsed();
-            let first = pacer.batches.recv().await.unwrap();
+            let first = pacer.batch().await;
             let first = first.due.first().copied().unwrap_or(set_at);
             assert!(first - set_at < Duration::from_millis(250), "after {:?}", first - set_at);
             pacer.set_rate(Rate::ZERO);
-            let drain = async { while pacer.batches.recv().await.is_some() {} };
+            let drain = async {
+                loop {
+                    assert_eq!(pacer.batch().await.due, []);
+                }
+            };
             assert!(timeout(Duration::from_millis(50), drain).await.is_err());
-            assert!(pacer.batches.try_recv().is_err());
         }
     }
 
     #[tokio::test]
-    async fn slots_that_nobody_receives_in_time_are_missed_not_queued() {
+    async fn slots_that_nobody_takes_in_time_are_missed_not_queued() {
         let start = Instant::now();
-        let mut pacer = Pacer::start(start).unwrap();
+        let mut pacer = Pacer::new(start).unwrap();
         pacer.set_rate(rate(1000));
         let set_at = start.elapsed();
         thread::sleep(Duration::from_millis(500));
-        pacer.set_rate(Rate::ZERO);
         let milliseconds = (start.elapsed() - set_at).as_millis() as u64;
-        let mut batches = Vec::new();
-        while let Ok(Some(batch)) = timeout(Duration::from_millis(50), pacer.batches.recv()).await {
-            batches.push(batch);
-        }
-        let sent: usize = batches.iter().map(|batch| batch.due.len()).sum();
-        let missed: u64 = batches.iter().map(|batch| batch.missed).sum();
-        let all = sent as u64 + missed;
-        let expected = milliseconds - 5..=milliseconds + 150;
+        let batch = pacer.batch().await;
+        let all = batch.due.len() as u64 + batch.missed;
+        let expected = milliseconds - 100..=milliseconds + 100;
         assert!(expected.contains(&all), "{all} slots in {milliseconds} ms");
-        assert!(sent < 50, "{sent} were sent to nobody");
+        assert!(batch.due.len() < 50, "{} are sent at once", batch.due.len());
     }
 
     #[tokio::test]
-    async fn the_thread_ends_with_its_pacer() {
-        let pacer = Pacer::start(Instant::now()).unwrap();
-        let setting = Arc::clone(&pacer.setting);
-        drop(pacer);
+    async fn waiting_that_is_cancelled_loses_no_slot() {
         let start = Instant::now();
-        while 1 < Arc::strong_count(&setting) {
-            assert!(start.elapsed() < Duration::from_secs(5), "the thread goes on");
-            thread::yield_now();
+        let mut pacer = Pacer::new(start).unwrap();
+        pacer.set_rate(rate(500));
+        let mut slots = 0;
+        while start.elapsed() < Duration::from_millis(400) {
+            if let Ok(batch) = timeout(Duration::from_millis(1), pacer.batch()).await {
+                slots += batch.due.len() as u64 + batch.missed;
+            }
         }
+        let due = start.elapsed().as_millis() as u64 / 2;
+        assert!(slots <= due && due - slots < 60, "{slots} of {due}");
     }
 }

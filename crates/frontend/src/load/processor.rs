@@ -1,72 +1,54 @@
-//! Sends requests to the worker.
+//! Sends requests to the worker, each over a connection that has no other request.
+//!
+//! A request is written and its answer read in one task, without a client library between: two thirds of a
+//! request's processor time in such a library are messages between its tasks (`docs/benchmarks.md`).
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::{Workers, resolver::ShuffledResolver, tally::Failure};
-use bytes::Bytes;
+use super::{Workers, connection::Connection, resolver::ShuffledResolver, tally::Failure};
 use chassis::HttpUrl;
-use contract::{Work, calculation};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{
-    Method, Request, StatusCode, Uri,
-    header::{CONTENT_TYPE, HeaderValue},
+use contract::Work;
+use hyper::{StatusCode, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
 };
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use tokio::time::Instant;
+use tower_service::Service as _;
+use url::Position;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an idle connection stays open for the next request. The worker keeps it longer, so the
-/// worker never closes a connection while a request is sent.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long connections are used. Then the name of the worker is looked up again, and new
-/// connections may reach another worker: without a mesh, a connection is what is balanced.
+/// How long a connection is used. Then the name of the worker is looked up again, and a new
+/// connection may reach another worker: without a mesh, a connection is what is balanced.
 const MAX_AGE: Duration = Duration::from_secs(2);
 
 /// How many idle connections stay open.
 const MAX_IDLE: usize = 256;
 
-/// The largest answer, in bytes. `OK` has two.
-const MAX_ANSWER: usize = 64 * 1024;
+/// How many connections are made at the same time. A request that waits for its turn takes a connection that
+/// becomes idle meanwhile, so a stall does not open a connection for each request.
+const MAX_CONNECTING: usize = 32;
 
 /// The length of the random strings.
 const TEXT_LENGTH: usize = 11;
 
 /// The worker's address and the connections to it. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Processor {
-    connections: Arc<Mutex<Connections>>,
+pub(crate) struct Processor(Arc<Shared>);
+
+struct Shared {
     uri: Uri,
-}
-
-type HttpClient = Client<HttpConnector<ShuffledResolver>, Full<Bytes>>;
-
-/// The connections of the last seconds.
-struct Connections {
-    client: HttpClient,
-    since: Instant,
-}
-
-impl Connections {
-    fn new() -> Self {
-        let mut connector = HttpConnector::new_with_resolver(ShuffledResolver::default());
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .build(connector);
-        Self { client, since: Instant::now() }
-    }
+    /// All of a request before the length of its body.
+    head: String,
+    connector: HttpConnector<ShuffledResolver>,
+    connecting: Semaphore,
+    /// The connection that was used last is the last.
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Processor {
@@ -75,49 +57,97 @@ impl Processor {
     /// # Errors
     /// When the address is not a URI by the rules of HTTP.
     pub(crate) fn new(url: &HttpUrl) -> anyhow::Result<Self> {
-        let connections = Arc::new(Mutex::new(Connections::new()));
-        Ok(Self { connections, uri: url.url().as_str().parse()? })
+        let url = url.url();
+        let mut connector = HttpConnector::new_with_resolver(ShuffledResolver::default());
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let (host, path) = (&url[Position::BeforeHost..Position::AfterPort], url.path());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: "
+        );
+        Ok(Self(Arc::new(Shared {
+            uri: url.as_str().parse()?,
+            head,
+            connector,
+            connecting: Semaphore::new(MAX_CONNECTING),
+            idle: Mutex::default(),
+        })))
     }
 
-    /// The client of the present connections. Requests in flight keep the connections of a client
-    /// before.
-    fn client(&self) -> HttpClient {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if MAX_AGE <= connections.since.elapsed() {
-            *connections = Connections::new();
+    /// Closes the connections that have become too old, forever.
+    pub(super) async fn close_old(&self) {
+        loop {
+            // The runtime of the load then always has a timer that is earlier than the timeout of a request. Without
+            // one, tokio would wake itself up for each request.
+            sleep(MAX_AGE / 4).await;
+            let now = Instant::now();
+            self.idle().retain(|connection| !is_old(connection, now));
         }
-        connections.client.clone()
     }
 
-    fn request(&self) -> Result<Request<Full<Bytes>>, Failure> {
-        let text: String = (0..TEXT_LENGTH).map(|_| fastrand::alphanumeric()).collect();
-        // Neither can fail: a string can be JSON, and the address is a URI.
-        let body = serde_json::to_vec(&Work { text: text.into() }).map_err(|_| Failure::Reset)?;
-        Request::builder()
-            .method(Method::POST)
-            .uri(self.uri.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Full::from(body))
-            .map_err(|_| Failure::Reset)
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// A connection that is idle.
+    fn idle_connection(&self) -> Option<Connection> {
+        let (mut idle, now) = (self.idle(), Instant::now());
+        while let Some(connection) = idle.pop() {
+            if !is_old(&connection, now) && connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// A connection that is idle, or a new one.
+    async fn connection(&self) -> Result<Connection, Failure> {
+        match self.idle_connection() {
+            Some(connection) => Ok(connection),
+            // In a box, so that the task of each request is smaller.
+            None => Box::pin(self.connect()).await,
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let _permit = self.0.connecting.acquire().await.map_err(|_| Failure::Connect)?;
+        if let Some(connection) = self.idle_connection() {
+            return Ok(connection);
+        }
+        let connected = self.0.connector.clone().call(self.0.uri.clone()).await;
+        Ok(Connection::new(connected.map_err(|_| Failure::Connect)?.into_inner()))
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < MAX_IDLE {
+            idle.push(connection);
+        }
+    }
+
+    fn request(&self) -> String {
+        let text: String = (0..TEXT_LENGTH).map(|_| fastrand::alphanumeric()).collect();
+        let body = serde_json::to_string(&Work { text: text.into() }).unwrap_or_default();
+        format!("{}{}\r\n\r\n{body}", self.0.head, body.len())
+    }
+}
+
+fn is_old(connection: &Connection, now: Instant) -> bool {
+    MAX_AGE <= now.saturating_duration_since(connection.since())
 }
 
 impl Workers for Processor {
     async fn process(&self) -> Result<Option<String>, Failure> {
-        let response =
-            self.client().request(self.request()?).await.map_err(|error| {
-                if error.is_connect() { Failure::Connect } else { Failure::Reset }
-            })?;
-        let status = response.status();
-        let calculation = response.headers().get(calculation::HEADER);
-        let calculation = calculation.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        // The body is read to its end, so that the connection can be used again.
-        let body = Limited::new(response.into_body(), MAX_ANSWER);
-        body.collect().await.map_err(|_| Failure::Reset)?;
-        if status == StatusCode::OK {
-            Ok(calculation)
+        let request = self.request();
+        let mut connection = self.connection().await?;
+        let answer = connection.exchange(request.as_bytes()).await.map_err(|_| Failure::Reset)?;
+        if answer.is_reusable {
+            self.keep(connection);
+        }
+        if answer.status == StatusCode::OK.as_u16() {
+            Ok(answer.calculation)
         } else {
-            Err(Failure::Status(status.as_u16()))
+            Err(Failure::Status(answer.status))
         }
     }
 }

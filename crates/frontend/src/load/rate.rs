@@ -48,6 +48,7 @@ impl Rate {
     }
 
     /// A rate in thousandths of a request per second.
+    #[cfg(test)]
     pub(crate) const fn from_millis(millis: u32) -> Self {
         Self(millis)
     }

@@ -57,7 +57,7 @@ struct Play {
 impl Play {
     fn new() -> Self {
         let workers = Arc::new(Mutex::new((Behavior::Answer, Duration::ZERO)));
-        let load = Load::new(ScriptedWorkers(workers), SharedTally::new());
+        let load = Load::new(ScriptedWorkers(workers), SharedTally::new(), MAX_IN_FLIGHT);
         Self { load, pacing: Pacing::new(), rate: 0, area: 0, sends: VecDeque::new() }
     }
 

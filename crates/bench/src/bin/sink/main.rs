@@ -28,7 +28,7 @@ struct Config {
     #[arg(long, default_value_t = 8081, value_parser = port)]
     port: u16,
 
-    /// The rate at which the requests should come, per second, 0.01 to 10000
+    /// The rate at which the requests should come, per second, 0.01 to 100000
     #[arg(long, default_value_t = 20.0, value_parser = per_second, allow_negative_numbers = true)]
     rate: f64,
 
