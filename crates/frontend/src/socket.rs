@@ -113,9 +113,11 @@ fn answer_requests(socket: &SocketRef, requests: &RateRequests, visitor: Visitor
 }
 
 impl Browsers {
-    /// Publishes a calculation to all browsers.
-    pub(crate) async fn publish_calculation(&self, calculation: &str) {
-        self.publish(events::CALCULATION, calculation).await;
+    /// Publishes calculations to all browsers.
+    pub(crate) async fn publish_calculations(&self, calculations: &[String]) {
+        for calculation in calculations {
+            self.publish(events::CALCULATION, calculation).await;
+        }
     }
 
     /// Publishes a snapshot to all browsers, if there are any.

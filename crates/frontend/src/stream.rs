@@ -6,7 +6,7 @@ use chassis::{Sampler, probes::Dependency};
 use contract::Ledger;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{
@@ -23,6 +23,10 @@ const REPORT_EVERY: Duration = Duration::from_millis(1000 / REPORTS_PER_SECOND a
 /// The number of results that browsers receive in a second: more than anybody can read.
 pub(crate) const MAX_SHOWN_PER_SECOND: u32 = 100;
 
+/// The least time between two messages to a browser. Results that arrive within it share one write, because the write
+/// costs much more than the result. A result that comes later than that after the last one is published at once.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+
 /// Records every result, and publishes a sample of them.
 pub(crate) async fn relay(
     mut messages: mpsc::Receiver<String>,
@@ -30,12 +34,27 @@ pub(crate) async fn relay(
     tally: SharedTally,
 ) -> Infallible {
     let sampler = Sampler::per_second(MAX_SHOWN_PER_SECOND);
-    while let Some(message) = messages.recv().await {
-        let now = tally.now();
-        let is_shown = sampler.lets_through(now);
-        tally.lock().record_result(now, &message, is_shown);
-        if is_shown {
-            browsers.publish_calculation(&message).await;
+    // At most as many as are shown in a second.
+    let mut shown = Vec::new();
+    let mut next = Instant::now();
+    loop {
+        tokio::select! {
+            message = messages.recv() => {
+                let Some(message) = message else { break };
+                let now = tally.now();
+                let is_shown = sampler.lets_through(now);
+                tally.lock().record_result(now, &message, is_shown);
+                if is_shown {
+                    shown.push(message);
+                }
+            }
+            () = sleep_until(next), if !shown.is_empty() => {}
+        }
+        let now = Instant::now();
+        if !shown.is_empty() && next <= now {
+            browsers.publish_calculations(&shown).await;
+            shown.clear();
+            next = now + PUBLISH_EVERY;
         }
     }
     // The task that fills the feed has ended, which it does only with the process.
