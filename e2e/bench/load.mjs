@@ -4,7 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { binaries } from "../lib/environment.mjs";
+import { binaries, root } from "../lib/environment.mjs";
 import { freePort } from "../lib/network.mjs";
 import { median, table, usage } from "./measure.mjs";
 
@@ -35,10 +35,17 @@ const generators = {
     ],
     read: (text) => ({ "p99 it reports, ms": Number(text.match(/99% in ([\d.]+) secs/)?.[1]) * 1000 }),
   },
+  // It keeps no rate: it sends as fast as it can.
+  wrk: {
+    command: "wrk",
+    args: (url, rate, seconds) => ["-t1", "-c", CONNECTIONS, "-d", `${seconds}s`, "-s", `${root}/e2e/bench/post.lua`, url],
+    read: () => ({}),
+    columns: ["CPU µs a request", "memory, MiB"],
+  },
 };
 
 async function measure({ generator, rate, seconds, sink = [], freezeAt }) {
-  const { command, args, read } = generators[generator];
+  const { command, args, read, columns } = generators[generator];
   const port = await freePort();
   const sinkProcess = spawn(`${binaries}/sink`, ["--port", port, "--rate", rate, ...sink], { stdio: ["ignore", "pipe", "ignore"] });
   await sleep(300);
@@ -66,7 +73,7 @@ async function measure({ generator, rate, seconds, sink = [], freezeAt }) {
   sinkProcess.kill("SIGINT");
   await once(sinkProcess, "close");
   const arrivals = JSON.parse(text.sink);
-  return {
+  const cells = {
     "rate error, %": (arrivals.per_second / rate - 1) * 100,
     "sent less requested": arrivals.requests - rate * seconds,
     "jitter p50, ms": arrivals.jitter_ms.p50,
@@ -77,6 +84,7 @@ async function measure({ generator, rate, seconds, sink = [], freezeAt }) {
     "memory, MiB": used.mostMib,
     ...read(text.load),
   };
+  return Object.fromEntries(Object.entries(cells).filter(([column]) => columns?.includes(column) ?? true));
 }
 
 function isInstalled(generator) {
@@ -84,21 +92,23 @@ function isInstalled(generator) {
     execFileSync(generators[generator].command, ["--help"], { stdio: "ignore" });
     return true;
   } catch (error) {
-    // hey ends its help with a failure.
+    // hey and wrk end their help with a failure.
     return error.code !== "ENOENT";
   }
 }
 
-const rivals = ["oha", "hey"].filter((rival) => {
+const rivals = ["oha", "hey", "wrk"].filter((rival) => {
   if (!isInstalled(rival)) console.log(`NOT MEASURED: ${rival} is not on the PATH`);
   return isInstalled(rival);
 });
-const beside = ["load", ...rivals];
+const beside = ["load", ...rivals.filter((rival) => rival !== "wrk")];
 const cases = [
   ...[0.5, 1, 5, 20, 300, 400, 700].map((rate) => ({ name: `${rate}/s`, rate, seconds: 10 })),
   { name: "1000/s", rate: 1000, seconds: 10, beside },
   { name: "5000/s", rate: 5000, seconds: 10 },
   { name: "10000/s", rate: 10000, seconds: 10, beside },
+  { name: "40000/s", rate: 40000, seconds: 10, beside: ["load", ...rivals.filter((rival) => rival === "oha")] },
+  { name: "as fast as possible", rate: 100000, seconds: 10, beside: rivals.filter((rival) => rival === "wrk") },
   { name: "1000/s for 60 s", rate: 1000, seconds: 60 },
   { name: "1000/s, answers take 200 ms", rate: 1000, seconds: 10, sink: ["--delay", "200ms"], beside },
   { name: "1000/s for 20 s, a stall of 1 s", rate: 1000, seconds: 20, sink: ["--stall-at", "5s", "--stall-for", "1s"], beside },
@@ -107,8 +117,10 @@ const cases = [
 ];
 
 const runs = Number(process.argv[2] ?? 5);
+const onlyRate = process.argv[3];
+const isSelected = ({ rate, seconds, sink, freezeAt }) => !onlyRate || (rate === Number(onlyRate) && seconds === 10 && !sink && !freezeAt);
 const rows = [];
-for (const { name, beside: generatorsHere = ["load"], ...what } of cases) {
+for (const { name, beside: generatorsHere = ["load"], ...what } of cases.filter(isSelected)) {
   const results = Object.fromEntries(generatorsHere.map((generator) => [generator, []]));
   // By turns, so that other work on the machine affects all generators alike.
   for (let run = 0; run < runs; run += 1) {
@@ -121,4 +133,5 @@ for (const { name, beside: generatorsHere = ["load"], ...what } of cases) {
     console.error(name, generator, JSON.stringify(measured));
   }
 }
+if (rows.length === 0) throw new Error(`RATE: "${onlyRate}" is not accepted; accepted: the rate of one of the cases`);
 table(`requested, medians of ${runs}`, Object.keys(rows[0][1]), rows);
