@@ -119,8 +119,13 @@ const cases = [
 const runs = Number(process.argv[2] ?? 5);
 const onlyRate = process.argv[3];
 const isSelected = ({ rate, seconds, sink, freezeAt }) => !onlyRate || (rate === Number(onlyRate) && seconds === 10 && !sink && !freezeAt);
+const selected = cases.filter(isSelected);
+if (selected.length === 0) {
+  console.error(`bench: RATE: "${onlyRate}" is not accepted; accepted: 1, 5, 20, 300, 400, 700, 1000, 5000, 10000, 40000, 100000`);
+  process.exit(2);
+}
 const rows = [];
-for (const { name, beside: generatorsHere = ["load"], ...what } of cases.filter(isSelected)) {
+for (const { name, beside: generatorsHere = ["load"], ...what } of selected) {
   const results = Object.fromEntries(generatorsHere.map((generator) => [generator, []]));
   // By turns, so that other work on the machine affects all generators alike.
   for (let run = 0; run < runs; run += 1) {
@@ -133,5 +138,4 @@ for (const { name, beside: generatorsHere = ["load"], ...what } of cases.filter(
     console.error(name, generator, JSON.stringify(measured));
   }
 }
-if (rows.length === 0) throw new Error(`RATE: "${onlyRate}" is not accepted; accepted: the rate of one of the cases`);
 table(`requested, medians of ${runs}`, Object.keys(rows[0][1]), rows);
