@@ -112,11 +112,13 @@ impl ServerStream {
         self.end_waiting();
         let since = Instant::now();
         self.waiting = Some(Waiting { stage, since });
-        // Many new connections may come at once, and nobody may wait for them.
-        let next = if stage == Stage::Idle { EVICT_AFTER } else { HEAD_TIMEOUT };
-        if stage != Stage::Idle {
+        let next = if stage == Stage::Idle {
+            EVICT_AFTER
+        } else {
+            // Many new connections may come at once, and nobody may wait for them.
             self.waiter.register();
-        }
+            HEAD_TIMEOUT
+        };
         // A timer that wakes too early costs less than a timer that is set for each request.
         if since + next < self.timer.deadline() {
             self.timer.as_mut().reset(since + next);

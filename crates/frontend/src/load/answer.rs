@@ -7,7 +7,7 @@ use contract::calculation;
 use httparse::{Header, Response, Status};
 
 /// The largest answer, in bytes, with its head. `OK` has two, and its head some two hundred.
-pub(super) const MAX_ANSWER: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// How many headers an answer may have.
 const MAX_HEADERS: usize = 64;
@@ -36,24 +36,21 @@ enum End {
 /// # Errors
 /// When no further bytes can make an answer of these.
 pub(super) fn parse(mut bytes: &[u8], has_ended: bool) -> Result<Option<Answer>, Malformed> {
-    let is_too_large = MAX_ANSWER < bytes.len();
+    let can_go_on = !has_ended && bytes.len() <= MAX_ANSWER;
+    let incomplete = if can_go_on { Ok(None) } else { Err(Malformed) };
     loop {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut head = Response::new(&mut []);
         let parsed = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut head, bytes, &mut headers)
             .map_err(|_| Malformed)?;
-        let Status::Complete(length) = parsed else {
-            return if has_ended || is_too_large { Err(Malformed) } else { Ok(None) };
-        };
+        let Status::Complete(length) = parsed else { return incomplete };
         bytes = &bytes[length..];
         // An interim answer comes before the answer itself.
         if head.code.is_some_and(|status| (100..200).contains(&status)) {
             continue;
         }
-        let Some(rest) = after_body(end(&head)?, bytes, has_ended)? else {
-            return if has_ended || is_too_large { Err(Malformed) } else { Ok(None) };
-        };
+        let Some(rest) = after_body(end(&head)?, bytes, has_ended)? else { return incomplete };
         let is_reusable = rest == 0 && !has_ended && is_kept_alive(&head);
         let calculation = value(&head, calculation::HEADER).map(str::to_owned);
         return Ok(Some(Answer { status: head.code.unwrap_or(0), calculation, is_reusable }));

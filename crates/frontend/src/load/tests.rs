@@ -1,5 +1,5 @@
 //! The whole load under a clock that the tests move: the schedule, the sending, the counting. The
-//! tests use the pacer's decisions without its thread, and workers whose behavior they set.
+//! tests use the pacer's decisions without its timer, and workers whose behavior they set.
 
 use std::{collections::VecDeque, sync::Mutex};
 

@@ -13,8 +13,8 @@ use contract::{Trips as Counts, calculation::HASH_LENGTH};
 /// How long an answer and its result wait for each other, and how long a duplicate is recognized.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How many hashes are remembered: more than come in that time at the highest rate. Beyond it, the
-/// oldest are forgotten early.
+/// How many hashes are remembered: more than come in that time at the highest rate of a page. Beyond
+/// it, the oldest are forgotten early.
 const MAX_REMEMBERED: usize = 65_536;
 
 type Hash = [u8; HASH_LENGTH];
