@@ -8,6 +8,7 @@ LAB=$(cd "$(dirname "$0")" && pwd)
 REPOSITORY=$(cd "$LAB/../.." && pwd)
 "$LAB/stand-ins.sh"
 mkdir -p "$CACHE/app"
+MAX_LAYERS=8 # GB; one build from nothing has 5
 
 name_of() { if [ "$1" = watcher ]; then echo istiowatcher; else echo "$1"; fi; }
 # The image that the manifests name for a program.
@@ -25,6 +26,8 @@ key=$(cat <(sources) <(echo "$references") <(cd "$CACHE" && ls stand-ins-*) "$LA
 
 if [ "$(cat "$CACHE/app/key" 2>/dev/null)" != "$key" ]; then
   rm -f "$CACHE/app/key"
+  # Layers of earlier builds make this one faster, and each build adds up to 3 GB of them.
+  if [ "$(du -s --block-size=G "$CACHE/buildah" | tr -dc 0-9)" -gt "$MAX_LAYERS" ]; then build rmi --prune >/dev/null; fi
   for program in $PROGRAMS; do
     name=$(name_of "$program")
     reference=$(reference_of "$program")
