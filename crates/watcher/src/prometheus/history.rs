@@ -44,6 +44,7 @@ pub(crate) struct HistoryReader {
     requests: RequestHistory,
     /// Intervals that begin earlier were taken, or are not asked for.
     taken_until: Duration,
+    has_answered: bool,
 }
 
 impl HistoryReader {
@@ -56,6 +57,7 @@ impl HistoryReader {
             piece: FIRST_PIECE,
             requests: RequestHistory::new(None, Duration::ZERO),
             taken_until: from,
+            has_answered: false,
             prometheus,
         }
     }
@@ -73,7 +75,8 @@ impl HistoryReader {
     /// Reads the next piece; `None` at the end. Where Prometheus knows nothing, there is no interval.
     ///
     /// # Errors
-    /// When Prometheus has not answered after some attempts, or refuses even a short piece.
+    /// When Prometheus does not answer the first query, or has not answered a later one after some attempts, or refuses
+    /// even a short piece.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<CountedInterval>>, Unknown> {
         while self.read_until < self.until {
             let to = (self.read_until + self.piece).min(self.until);
@@ -104,11 +107,14 @@ impl HistoryReader {
                 prometheus.counters_between(from, to).await
             }
         };
+        // Before the first answer the URL may be wrong, and nothing is lost.
+        let attempts = if self.has_answered { ATTEMPTS } else { 0 };
         let patient = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(500))
-            .with_max_times(ATTEMPTS)
+            .with_max_times(attempts)
             .with_jitter();
         let portions = ask.retry(patient).when(is_passing).await?;
+        self.has_answered = true;
         let (mut intervals, mut samples) = (Vec::new(), 0);
         for (now, portion) in portions {
             samples += size(&portion);
