@@ -151,3 +151,98 @@ impl Workers for Processor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use fakes::testing::{BackgroundTask, eventually, listener, pass, spawn};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        task::JoinSet,
+    };
+
+    use super::*;
+
+    /// A worker that answers each request at once.
+    struct Worker {
+        processor: Processor,
+        accepted: Arc<AtomicUsize>,
+        open: Arc<AtomicUsize>,
+        _task: BackgroundTask,
+    }
+
+    impl Worker {
+        /// It closes a connection after so many answers, and does not say so.
+        fn start(answers: usize) -> Self {
+            let (listener, address) = listener();
+            let (accepted, open) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+            let (all, now) = (accepted.clone(), open.clone());
+            let task = spawn(async move {
+                let mut connections = JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    all.fetch_add(1, Ordering::Relaxed);
+                    now.fetch_add(1, Ordering::Relaxed);
+                    let now = now.clone();
+                    connections.spawn(async move {
+                        answer(stream, answers).await;
+                        now.fetch_sub(1, Ordering::Relaxed);
+                    });
+                }
+            });
+            let url = format!("http://{address}/").parse().unwrap();
+            Self { processor: Processor::new(&url).unwrap(), accepted, open, _task: task }
+        }
+    }
+
+    async fn answer(mut stream: TcpStream, answers: usize) {
+        let mut request = [0; 1024];
+        for _ in 0..answers {
+            if stream.read(&mut request).await.unwrap_or(0) == 0 {
+                return;
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn many_requests_at_once_do_not_open_a_connection_each() {
+        let worker = Worker::start(usize::MAX);
+        let mut requests = JoinSet::new();
+        for _ in 0..500 {
+            let processor = worker.processor.clone();
+            requests.spawn(async move { processor.process().await });
+        }
+        assert!(requests.join_all().await.iter().all(Result::is_ok));
+        let accepted = worker.accepted.load(Ordering::Relaxed);
+        assert!(accepted <= 4 * MAX_CONNECTING, "{accepted} connections");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_worker_has_closed_gets_no_request() {
+        let worker = Worker::start(1);
+        for number in 1..=5 {
+            assert_eq!(worker.processor.process().await, Ok(None));
+            assert_eq!(worker.accepted.load(Ordering::Relaxed), number);
+            eventually("the worker closes", async || worker.open.load(Ordering::Relaxed) == 0)
+                .await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed_when_it_is_old() {
+        let worker = Worker::start(usize::MAX);
+        let processor = worker.processor.clone();
+        let _closing = spawn(async move { processor.close_old().await });
+        worker.processor.process().await.unwrap();
+        pass(MAX_AGE / 2).await;
+        assert_eq!(worker.open.load(Ordering::Relaxed), 1);
+        for _ in 0..4 {
+            pass(MAX_AGE / 4).await;
+        }
+        eventually("it is closed", async || worker.open.load(Ordering::Relaxed) == 0).await;
+    }
+}
