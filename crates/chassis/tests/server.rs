@@ -13,7 +13,10 @@ use axum::{
 };
 use chassis::{
     Shutdown,
-    server::{HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, listen_locally, serve_within},
+    server::{
+        HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, REQUEST_TIMEOUT, WRITE_TIMEOUT, listen_locally,
+        serve_within,
+    },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -172,6 +175,33 @@ async fn a_slow_head_and_a_silent_connection_end_after_thirty_seconds() {
     for stream in [&mut silent, &mut slow, &mut second] {
         assert_eq!(rest(stream).await, "");
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_body_does_not_arrive_is_answered_408() {
+    let server = Server::start(Limits::default());
+    let mut stream = server.connect().await;
+    let head = "POST /read HTTP/1.1\r\nhost: s\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    pass(REQUEST_TIMEOUT).await;
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_disconnected() {
+    let server = Server::start(Limits::default());
+    let mut stream = server.connect().await;
+    let requests = GET.repeat(1000);
+    let mut write = async |time: Duration| {
+        let write = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+        timeout(time, write).await
+    };
+    // The server first stops reading, because its answers are not read.
+    let blocked = write(Duration::from_secs(2)).await;
+    blocked.expect_err("the connection ended before its time");
+    pass(WRITE_TIMEOUT).await;
+    write(Duration::from_secs(10)).await.expect("the connection is still open");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub type BackgroundTask = AbortOnDropHandle<()>;
 
 /// How long [`eventually`] waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a future in the background, until the returned handle is dropped.
 pub fn spawn<T>(future: impl Future<Output = T> + Send + 'static) -> BackgroundTask {
@@ -24,7 +24,7 @@ pub fn spawn<T>(future: impl Future<Output = T> + Send + 'static) -> BackgroundT
     }))
 }
 
-/// Waits until something is true, for up to ten seconds.
+/// Waits until something is true, for up to thirty seconds: other tests may need the processors meanwhile.
 ///
 /// # Panics
 /// When it is not true in time; the message names `what`.
@@ -34,6 +34,16 @@ pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Lets time pass at once for all that runs on this test's runtime.
+#[cfg(feature = "virtual-time")]
+pub async fn pass(time: Duration) {
+    // What has arrived is handled before.
+    sleep(Duration::from_millis(50)).await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// Returns a port of this machine that was free a moment ago.
@@ -57,9 +67,14 @@ pub fn listener() -> (TcpListener, SocketAddr) {
 }
 
 /// Returns an HTTP client.
+///
+/// # Panics
+/// When there can be no client.
+#[must_use]
 pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    // To read the certificates of the machine takes longer than most requests.
+    reqwest::Client::builder().tls_certs_only([]).build().unwrap()
 }
 
 /// A server that accepts connections and never answers.

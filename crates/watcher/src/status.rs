@@ -198,3 +198,26 @@ fn in_contract(weights: Weights) -> ClusterWeights {
 fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::settings::from_arguments;
+    use policy::Reason;
+
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn the_last_fifty_decisions_are_kept() {
+        let status = Status::new(&from_arguments::<Config>(&[]).unwrap().watch);
+        for primary in 0..60 {
+            let weights = Weights { primary, burst: 100 - primary };
+            let decision = Decision { weights, is_write: true, reason: Reason::Paused { by: "a" } };
+            status.add_decision(&decision, Weights::all_to(Cluster::Primary), &Outcome::Written);
+        }
+        let primary: Vec<_> =
+            status.get().decisions.iter().map(|record| record.to.primary).collect();
+        assert_eq!(primary, (10..60).collect::<Vec<_>>());
+        assert_eq!(primary.len(), WatcherStatus::MAX_DECISIONS);
+    }
+}

@@ -59,7 +59,8 @@ async fn wait_for_results_of(cluster: Cluster, browser: &mut FakeBrowser) -> Dur
 
 #[tokio::test]
 async fn traffic_bursts_when_the_load_rises_and_returns_home_when_it_falls() {
-    let running = RunningDemo::start(&[]);
+    // e2e/tests/story.test.mjs plays it with the usual hold.
+    let running = RunningDemo::start(&["--home-hold=2s"]);
     let mut browser = FakeBrowser::open(running.addresses.page).await;
     browser.request_rate(json!(5)).await;
     wait_for_results_of(Cluster::Primary, &mut browser).await;

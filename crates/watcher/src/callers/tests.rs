@@ -4,6 +4,7 @@ mod played;
 mod scripted_caller;
 
 use contract::Cluster;
+use futures_util::future::join_all;
 use policy::Weights;
 
 use super::*;
@@ -85,7 +86,8 @@ async fn a_caller_that_cannot_be_read_is_missing_and_never_zero() {
         ("http", &failing),
         ("timeout", &|| Answer::Hang),
     ];
-    for (kind, answer) in faults {
+    // One that hangs takes its whole time, so all of them are played at once.
+    join_all(faults.map(async |(kind, answer)| {
         let mut played = Played::with_callers(2, BURST).await;
         played.seconds(5, 20.0).await;
         played.living[0].0.break_with(answer());
@@ -99,7 +101,8 @@ async fn a_caller_that_cannot_be_read_is_missing_and_never_zero() {
         played.seconds(3, 18.0).await;
         assert_eq!(played.in_force, BURST, "{kind}, after it");
         played.until(HOME, 5.0).await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

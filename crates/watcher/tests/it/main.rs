@@ -17,7 +17,6 @@ mod support;
 
 use std::time::Duration;
 
-use contract::WatcherStatus;
 use fakes::testing::eventually;
 use serde_json::json;
 use tokio::time::sleep;
@@ -224,18 +223,4 @@ async fn status_log_event_and_metric_show_the_same_reason() {
     eventually("it is counted", async || kubernetes.objects.events()[0]["series"]["count"] == 2)
         .await;
     assert_eq!(kubernetes.objects.events().len(), 1);
-}
-
-#[tokio::test]
-async fn the_status_keeps_fifty_decisions() {
-    let (prometheus, kubernetes) = start_both();
-    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &["--dry-run"]);
-    for round in 0..60 {
-        prometheus.set_rate(if round % 2 == 0 { 200.0 } else { 120.0 });
-        let reason = if round % 2 == 0 { "RateHigh" } else { "RateBetweenThresholds" };
-        eventually("it sees it", async || watcher.status().await.reason == reason).await;
-    }
-    let status = watcher.status().await;
-    assert_eq!(status.decisions.len(), WatcherStatus::MAX_DECISIONS);
-    assert!(status.decisions.is_sorted_by_key(|record| record.at));
 }

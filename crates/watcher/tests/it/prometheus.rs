@@ -14,9 +14,12 @@ use tokio::{
     time::sleep,
 };
 
-use crate::support::{
-    BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, series, since_epoch,
-    start_both, vector,
+use crate::{
+    PATIENT,
+    support::{
+        BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, series, since_epoch,
+        start_both, vector,
+    },
 };
 
 /// The kind of a failure, and what causes it.
@@ -213,7 +216,8 @@ async fn says_what_is_wrong_with_its_query() {
         if let Some(samples) = samples {
             prometheus.set_samples(samples);
         }
-        let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, arguments);
+        let arguments = [&PATIENT, arguments].concat();
+        let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &arguments);
         let what = format!("it says {expected}");
         eventually(&what, async || watcher.status().await.query_check.contains(expected)).await;
     };

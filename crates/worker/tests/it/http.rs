@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use chassis::Cores;
 use contract::calculation::CHANNEL;
 use fakes::{
     FakeRedis,
-    testing::{eventually, http},
+    testing::{eventually, http, pass},
 };
 use reqwest::{Method, Response, StatusCode};
 use tokio::{
@@ -27,8 +28,12 @@ pub(crate) async fn post(worker: &RunningWorker, body: impl Into<reqwest::Body>)
 }
 
 pub(crate) async fn ready_worker(arguments: &[&str]) -> (FakeRedis, RunningWorker) {
+    ready_worker_on(Cores::start().unwrap(), arguments).await
+}
+
+async fn ready_worker_on(runtimes: Cores, arguments: &[&str]) -> (FakeRedis, RunningWorker) {
     let redis = FakeRedis::start();
-    let worker = RunningWorker::start(redis.address, arguments);
+    let worker = RunningWorker::start_on(runtimes, redis.address, arguments);
     eventually("the worker is ready", async || worker.is_ready().await).await;
     (redis, worker)
 }
@@ -211,8 +216,8 @@ async fn answers_probes_preflights_and_wrong_paths_and_methods() {
 }
 
 #[tokio::test]
-async fn slow_clients_are_disconnected_and_other_clients_do_not_wait() {
-    let (_redis, worker) = ready_worker(&[]).await;
+async fn a_slow_body_is_refused_and_other_clients_do_not_wait() {
+    let (_redis, worker) = ready_worker_on(Cores::of_caller(), &[]).await;
     let start = Instant::now();
     let body = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
     let mut slow_body = TcpStream::connect(worker.address).await.unwrap();
@@ -226,30 +231,11 @@ async fn slow_clients_are_disconnected_and_other_clients_do_not_wait() {
     assert_eq!(post(&worker, r#"{"str":"abc"}"#).await.status(), StatusCode::OK);
     assert!(start.elapsed() < Duration::from_secs(5), "other clients waited {:?}", start.elapsed());
 
+    pass(Duration::from_secs(10)).await;
+    let start = Instant::now();
     let answer = read_to_end(&mut slow_body).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(start.elapsed() < Duration::from_secs(15), "after {:?}", start.elapsed());
-    for mut slow in slow_heads {
-        read_to_end(&mut slow).await;
-    }
-    assert!(start.elapsed() < Duration::from_secs(45), "after {:?}", start.elapsed());
-}
-
-#[tokio::test]
-async fn a_client_that_never_reads_is_disconnected() {
-    let (_redis, worker) = ready_worker(&[]).await;
-    let mut stream = TcpStream::connect(worker.address).await.unwrap();
-    let requests = "GET /metrics HTTP/1.1\r\nhost: w\r\n\r\n".repeat(1000);
-    let start = Instant::now();
-    // The worker first stops reading, because its answers are not read, and then disconnects.
-    while timeout(Duration::from_secs(60), stream.write_all(requests.as_bytes()))
-        .await
-        .unwrap()
-        .is_ok()
-    {
-        assert!(start.elapsed() < Duration::from_secs(60), "the connection is still open");
-    }
-    assert!(worker.is_ready().await);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?} later", start.elapsed());
 }
 
 #[tokio::test]

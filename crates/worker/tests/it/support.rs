@@ -15,11 +15,14 @@ pub(crate) struct RunningWorker {
 
 impl RunningWorker {
     pub(crate) fn start(redis: SocketAddr, arguments: &[&str]) -> Self {
+        Self::start_on(Cores::start().unwrap(), redis, arguments)
+    }
+
+    pub(crate) fn start_on(runtimes: Cores, redis: SocketAddr, arguments: &[&str]) -> Self {
         let redis = format!("--redis-url={redis}");
         let arguments = [&[redis.as_str()], arguments].concat();
         let config = from_arguments(&arguments).unwrap();
         let (listener, address) = listener();
-        let runtimes = Cores::start().unwrap();
         let cores = runtimes.runtimes().len();
         let run = worker::run(config, runtimes, listener, Shutdown::new());
         Self { address, cores, _task: spawn(run) }
