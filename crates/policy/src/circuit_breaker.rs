@@ -170,7 +170,9 @@ impl CircuitBreaker {
         let enough = PROOF / binomial_divergence(0.0, 1.0, limit);
         let mut attribution = Attribution::default();
         // The newest requests must fail, too: the past alone proves nothing.
-        let mut newest = None;
+        let mut newest_fails = None;
+        // A watcher that begins may see failures that have ended long ago.
+        let mut failed_at = now;
         let mut window = Requests::default();
         for interval in timeline.all_newest_first() {
             if interval.to <= start || interval.from + Duration::from_millis(1) < since {
@@ -189,12 +191,16 @@ impl CircuitBreaker {
             if window.total <= 0.0 {
                 continue;
             }
-            let is_failing = |requests: Requests| limit < requests.failed / requests.total;
-            let newest_fails = *newest.get_or_insert(is_failing(window));
+            let is_failing = limit < window.failed / window.total;
+            let newest_fails = *newest_fails.get_or_insert_with(|| {
+                let age = timeline.end().unwrap_or(now).saturating_sub(interval.to);
+                failed_at = now.saturating_sub(age);
+                is_failing
+            });
             let divergence = binomial_divergence(window.failed, window.total, limit);
-            if newest_fails && is_failing(window) && proof <= divergence {
-                self.measure(now, window, true);
-                self.eject(now, window);
+            if newest_fails && is_failing && proof <= divergence {
+                self.measure(failed_at, window, true);
+                self.eject(now, failed_at, window);
                 return;
             }
         }
@@ -221,15 +227,16 @@ impl CircuitBreaker {
         }
     }
 
-    fn measure(&mut self, now: Duration, requests: Requests, is_unhealthy: bool) {
+    fn measure(&mut self, at: Duration, requests: Requests, is_unhealthy: bool) {
         let ratio = requests.failed / requests.total;
-        self.measured = Some(Measured { at: now, ratio, is_unhealthy });
+        self.measured = Some(Measured { at, ratio, is_unhealthy });
     }
 
-    fn eject(&mut self, now: Duration, requests: Requests) {
+    /// Ejects a cluster that failed last at `failed_at`.
+    fn eject(&mut self, now: Duration, failed_at: Duration, requests: Requests) {
         let factor = 2_u32.saturating_pow(self.failures).min(MAX_EJECTION_FACTOR);
         self.failures = self.failures.saturating_add(1);
-        let until = now + self.settings.ejection_time * factor;
+        let until = failed_at + self.settings.ejection_time * factor;
         self.state = State::Open { from: now, until, requests };
     }
 

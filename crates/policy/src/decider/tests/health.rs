@@ -217,6 +217,23 @@ fn an_ejection_outlives_the_watcher() {
 }
 
 #[test]
+fn a_new_watcher_counts_an_ejection_from_the_last_failure() {
+    for (seconds, reason) in [(20, "ClusterEjected burst"), (70, "ClusterOnTrial burst")] {
+        let mut played = Played::after_a_minute(&[], 20.0, BURST);
+        played.answers[1] = Fails(1.0);
+        played.until(HOME, 20.0);
+        played.answers[1] = Well;
+        played.seconds(seconds, 5.0);
+        // It knows only what Prometheus has kept.
+        played.decider = Played::new(&[], HOME).decider;
+        let mut reasons = (0..30).map(|_| name_with_cluster(&played.second(20.0).reason));
+        assert_eq!(reasons.find(|name| name.starts_with("Cluster")).unwrap(), reason);
+        let (seconds, _) = played.until(BURST, 20.0);
+        assert!(seconds < 60, "{seconds} s");
+    }
+}
+
+#[test]
 fn weights_that_nothing_follows_are_noticed() {
     let mut played = Played::after_a_minute(&[], 20.0, HOME);
     let mut text = String::new();
