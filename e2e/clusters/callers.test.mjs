@@ -12,7 +12,7 @@ import { checkReplay } from "../lib/clusters/replay.mjs";
 import { failed, lost, visitorsUntil } from "../lib/clusters/visitor.mjs";
 import { eventually } from "../lib/waiting.mjs";
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const brokenWorker = "e2e/clusters/broken-worker.yaml";
 const newVisitor = visitorsUntil(after);
 let visitor;

@@ -145,7 +145,7 @@ test("three policies of three kinds burst at 20/s and come home at 5/s", { timeo
   await eventually("the status says so", async () => (await field("by-callers", ".status.state")) === "Home", 15);
   console.log(await kubectl("primary", "get", "burstpolicies"));
   console.log(await kubectl("primary", "describe", "burstpolicy", "by-callers"));
-  assert.match(await field("by-callers", ".status.decisions[0].message"), /home/);
+  assert.match(await field("by-callers", ".status.decisions[*].message"), /home/);
   assert.equal(failed(visitor.stats) - failed(start), 0);
 });
 
