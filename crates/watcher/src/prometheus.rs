@@ -35,6 +35,7 @@ const FIRST_RANGE: &str = "10m";
 const NEXT_RANGE: &str = "2m";
 
 /// A client of one Prometheus, with the queries of one watcher.
+#[derive(Clone)]
 pub(crate) struct Prometheus {
     connection: Arc<Connection>,
     settings: QuerySettings,

@@ -41,7 +41,7 @@ pub(crate) use events::WeightsEvent;
 pub(crate) use patch::WeightsPatch;
 use split::{Paths, Split};
 
-/// How long the API server may take for a write: a validating webhook may be slow.
+/// How long the API server may take for a write, and for the check of one: a validating webhook may be slow.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Our name in the object's `managedFields`.
@@ -100,8 +100,11 @@ impl RouteClient {
 
     /// Observes the weights in force and the overrides.
     pub(crate) async fn observe(&self) -> Result<ObservedRoute, Error> {
-        let object =
-            self.within(self.timeout, async |api| api.get(&self.settings.route).await).await?;
+        self.observe_within(self.timeout).await
+    }
+
+    async fn observe_within(&self, limit: Duration) -> Result<ObservedRoute, Error> {
+        let object = self.within(limit, async |api| api.get(&self.settings.route).await).await?;
         let manager = field_manager::of_weights(&object.metadata, self.settings.route_kind);
         let now = SystemTime::now();
         let of_policy = self.policy.as_ref().map(|policy| Arc::clone(&policy.annotations.borrow()));
@@ -134,7 +137,7 @@ impl RouteClient {
     /// Tries a write of the weights in force, as a dry run of the server: it shows whether the Role and
     /// the webhooks allow one.
     pub(crate) async fn check_write(&self) -> Result<(), Error> {
-        let observed = self.observe().await?;
+        let observed = self.observe_within(WRITE_TIMEOUT).await?;
         let ejections = observed.ejections();
         let result = self.patch(observed.patch(observed.weights, &ejections), true).await;
         // The object changed meanwhile, which says nothing about the right to write.

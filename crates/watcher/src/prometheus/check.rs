@@ -12,6 +12,9 @@ use crate::{
     promql::{RangeSelector, range_selectors},
 };
 
+/// How long the server may take to answer a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The number of names of clusters that a finding shows.
 const MAX_NAMES: usize = 3;
 
@@ -24,6 +27,8 @@ const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 impl Prometheus {
     /// Checks the selector, or `QUERY`.
     pub(crate) async fn check(&self) -> Finding {
+        // No decision waits for it.
+        let patient = Self { timeout: self.timeout.max(CHECK_TIMEOUT), ..self.clone() };
         let selectors = if self.settings.has_query() {
             range_selectors(&self.settings.query)
         } else {
@@ -34,9 +39,9 @@ impl Prometheus {
         if let Some(finding) = selectors.iter().find_map(check_reporter) {
             return finding;
         }
-        match self.samples(&format!("{}[{FIRST_RANGE}]", first.selector)).await {
+        match patient.samples(&format!("{}[{FIRST_RANGE}]", first.selector)).await {
             Err(unknown) => Finding::NotChecked { why: unknown.to_string() },
-            Ok(series) if series.is_empty() => self.why_absent(first).await,
+            Ok(series) if series.is_empty() => patient.why_absent(first).await,
             Ok(series) if self.settings.has_query() => check_range(&series, first.range),
             Ok(series) => check_series(&series, &self.settings),
         }
