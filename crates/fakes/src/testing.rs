@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub type BackgroundTask = AbortOnDropHandle<()>;
 
 /// How long [`eventually`] waits.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Runs a future in the background, until the returned handle is dropped.
 pub fn spawn<T>(future: impl Future<Output = T> + Send + 'static) -> BackgroundTask {
@@ -24,7 +24,8 @@ pub fn spawn<T>(future: impl Future<Output = T> + Send + 'static) -> BackgroundT
     }))
 }
 
-/// Waits until something is true, for up to thirty seconds: other tests may need the processors meanwhile.
+/// Waits until something is true, for up to 45 seconds: other tests need the processors, too, and the watcher repeats some
+/// checks after 30 seconds.
 ///
 /// # Panics
 /// When it is not true in time; the message names `what`.

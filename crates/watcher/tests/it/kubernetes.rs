@@ -156,7 +156,7 @@ async fn a_slow_write_is_made_once_and_is_nobody_elses() {
     assert_eq!(watcher.count("writes", "timeout").await, 0);
     let (_, metrics) = watcher.get("/metrics").await;
     assert!(!metrics.contains("watcher_drift_total{"), "{metrics}");
-    assert_eq!(watcher.get("/_healthz").await.0, 200);
+    watcher.is_ready().await;
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn events_that_are_refused_delay_nothing() {
     let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &[]);
     eventually("it is written", async || kubernetes.objects.weights() == BURST).await;
     eventually("it is counted", async || watcher.count("events", "failed").await == 1).await;
-    assert_eq!(watcher.get("/_healthz").await.0, 200);
+    watcher.is_ready().await;
     kubernetes.mend();
     prometheus.set_rate(50.0);
     eventually("it is told", async || kubernetes.objects.events().len() == 1).await;
