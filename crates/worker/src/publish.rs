@@ -31,8 +31,8 @@ pub(crate) use {
 };
 
 /// How long a calculation may wait for a connection and for the answer of Redis. The worker answers
-/// each request within a second, so this is shorter.
-const PUBLISH_TIMEOUT: Duration = Duration::from_millis(800);
+/// each request within a second, and a busy machine may need 0.3 s of that.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Publishes the calculations of a core.
 pub(crate) struct Publisher {
