@@ -8,7 +8,7 @@ LAB=$(cd "$(dirname "$0")" && pwd)
 REPOSITORY=$(cd "$LAB/../.." && pwd)
 "$LAB/stand-ins.sh"
 mkdir -p "$CACHE/app"
-MAX_LAYERS=8 # GB; one build from nothing has 5
+MAX_LAYERS=8 # GB; one build from nothing has 4
 
 name_of() { if [ "$1" = watcher ]; then echo istiowatcher; else echo "$1"; fi; }
 # The image that the manifests name for a program.
