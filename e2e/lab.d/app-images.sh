@@ -27,7 +27,11 @@ key=$(cat <(sources) <(echo "$references") <(cd "$CACHE" && ls stand-ins-*) "$LA
 if [ "$(cat "$CACHE/app/key" 2>/dev/null)" != "$key" ]; then
   rm -f "$CACHE/app/key"
   # Layers of earlier builds make this one faster, and each build adds up to 3 GB of them.
-  if [ "$(du -s --block-size=G "$CACHE/buildah" | tr -dc 0-9)" -gt "$MAX_LAYERS" ]; then build rmi --prune >/dev/null; fi
+  if [ "$(du -s --block-size=G "$CACHE/buildah" | cut -dG -f1)" -gt "$MAX_LAYERS" ]; then
+    # A build leaves containers, whose layers are not pruned.
+    build rm --all >/dev/null
+    build rmi --prune >/dev/null
+  fi
   for program in $PROGRAMS; do
     name=$(name_of "$program")
     reference=$(reference_of "$program")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the parts that are published only as Go modules, once for each version. `parts.sh fetch` only fetches their modules.
 # `parts.sh build PART` builds one of them, or dashboard, which checks Grafana's dashboards and is no part of the lab.
-# `parts.sh path` prints their folders for PATH, and `parts.sh folder PART` one of them.
+# `parts.sh path` prints their folders for PATH, and `parts.sh folder PART` one of them. `parts.sh is-built` fails unless all
+# are built.
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
@@ -71,6 +72,7 @@ keep_charts() {
 case "${1:-}" in
   path) for part in $PARTS; do printf '%s:' "$(folder_of "$part")"; done ;;
   folder) folder_of "$2" ;;
+  is-built) for part in $PARTS; do is_built "$part" || exit 1; done ;;
   build) build "$2" ;;
   fetch) for part in $PARTS; do fetch "$part"; done ;;
   *)

@@ -32,13 +32,9 @@ for name in $CLUSTERS; do
     break
   fi
 done
-# are_parts_built: whether the parts of this version are there, which take most of the disk while they are built.
-are_parts_built() {
-  local folder
-  for folder in $("$LAB/parts.sh" path | tr : ' '); do [ -e "$folder/complete" ] || return 1; done
-}
+# The parts take most of it while they are built.
 wanted=15
-! { command -v go >/dev/null && are_parts_built; } || wanted=8
+! { command -v go >/dev/null && "$LAB/parts.sh" is-built; } || wanted=8
 free=$(df --output=avail -BG "$(dirname "$STATE")" | tail -1 | tr -dc 0-9)
 [ "$free" -ge "$wanted" ] || lack "disk: $free GB are free under $(dirname "$STATE"), $wanted are wanted"
 memory=$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
