@@ -18,6 +18,7 @@ use fakes::testing::{BackgroundTask, eventually, listener, spawn};
 use serde_json::{Value, json};
 
 use crate::{
+    PATIENT,
     controller::{Controller, spec},
     support::{BURST, HOME, RunningWatcher, start_both},
 };
@@ -97,7 +98,8 @@ async fn a_receiver_that_is_away_is_told_only_the_newest() {
     prometheus.set_rate(50.0);
     let receiver = Receiver::start(500);
     let webhook = format!("--burst-webhook-url=http://{}", receiver.address);
-    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &[&webhook]);
+    let arguments = [&PATIENT[..], &[webhook.as_str()]].concat();
+    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &arguments);
     for (rate, weights) in [(200.0, BURST), (50.0, HOME), (200.0, BURST)] {
         prometheus.set_rate(rate);
         kubernetes.reaches(weights).await;
@@ -107,7 +109,7 @@ async fn a_receiver_that_is_away_is_told_only_the_newest() {
         .await;
     receiver.set(200);
     eventually("the newest", async || receiver.types() == [BEGAN]).await;
-    watcher.is_ready().await;
+    assert_eq!(watcher.get("/_healthz").await.0, 200, "it is no reason to be unready");
 }
 
 #[tokio::test]

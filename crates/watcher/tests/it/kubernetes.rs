@@ -25,8 +25,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{
-    BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, start_both,
+use crate::{
+    PATIENT,
+    support::{BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, start_both},
 };
 
 /// A failure of an API server.
@@ -156,7 +157,7 @@ async fn a_slow_write_is_made_once_and_is_nobody_elses() {
     assert_eq!(watcher.count("writes", "timeout").await, 0);
     let (_, metrics) = watcher.get("/metrics").await;
     assert!(!metrics.contains("watcher_drift_total{"), "{metrics}");
-    watcher.is_ready().await;
+    assert_eq!(watcher.get("/_healthz").await.0, 200);
 }
 
 #[tokio::test]
@@ -273,10 +274,10 @@ async fn events_that_are_refused_delay_nothing() {
     let (prometheus, kubernetes) = (ScriptedPrometheus::start(), FailingServer::start());
     kubernetes.fail(Method::POST, Failure::Sleeps);
     prometheus.set_rate(200.0);
-    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &[]);
+    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &PATIENT);
     eventually("it is written", async || kubernetes.objects.weights() == BURST).await;
     eventually("it is counted", async || watcher.count("events", "failed").await == 1).await;
-    watcher.is_ready().await;
+    assert_eq!(watcher.get("/_healthz").await.0, 200);
     kubernetes.mend();
     prometheus.set_rate(50.0);
     eventually("it is told", async || kubernetes.objects.events().len() == 1).await;

@@ -40,7 +40,7 @@ async fn follows_the_rate_between_the_clusters() {
         kubernetes.reaches(HOME).await;
     }
     assert_eq!(watcher.count("writes", "ok").await, 4, "written only when something changes");
-    watcher.is_ready().await;
+    assert_eq!(watcher.get("/_healthz").await, (200, "ok".to_owned()));
     assert_eq!(watcher.get("/").await, (200, "ok".to_owned()));
     for line in
         ["watcher_reversals_total 3", "watcher_mode{mode=\"home\"} 1", "watcher_capacity_rps 150"]
@@ -132,7 +132,7 @@ async fn a_dry_run_decides_and_writes_nothing() {
     assert!(status.dry_run && status.decisions.iter().all(|record| record.outcome != "written"));
     assert!(status.decisions.iter().any(|record| record.outcome == "dry run"));
     assert_eq!(kubernetes.objects.weights(), HOME);
-    watcher.is_ready().await;
+    assert_eq!(watcher.get("/_healthz").await.0, 200);
     assert_eq!(kubernetes.objects.events().len(), 0);
 }
 

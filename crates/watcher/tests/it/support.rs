@@ -106,14 +106,6 @@ impl RunningWatcher {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// Waits until the watcher is ready. A busy machine may make an answer stale for a moment.
-    pub(crate) async fn is_ready(&self) {
-        eventually("the watcher is ready", async || {
-            self.get("/_healthz").await == (200, "ok".to_owned())
-        })
-        .await;
-    }
-
     pub(crate) async fn status(&self) -> WatcherStatus {
         serde_json::from_str(&self.get("/status").await.1).unwrap()
     }
