@@ -66,7 +66,10 @@ impl Batcher {
     /// Returns the connection once there is one; `None` if the time is over, or if nobody connects
     /// any more.
     async fn connection_until(&mut self, until: Instant) -> Option<Connected> {
-        let connected = timeout_at(until, self.connection.wait_for(Option::is_some)).await;
+        let works = |connected: &Option<Connected>| {
+            connected.as_ref().is_some_and(|connected| !connected.has_ended())
+        };
+        let connected = timeout_at(until, self.connection.wait_for(works)).await;
         connected.ok()?.ok()?.clone()
     }
 

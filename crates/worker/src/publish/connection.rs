@@ -11,9 +11,10 @@ use redis::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     log::PublishLog,
@@ -34,6 +35,15 @@ pub(crate) struct Connected {
     pub(super) since: Instant,
     /// Whether a count of no listeners means that nobody listens.
     pub(super) knows_all_listeners: bool,
+    /// Cancelled once the connection has ended.
+    ended: CancellationToken,
+}
+
+impl Connected {
+    /// Whether the connection has ended. A core knows that before the task that renews all connections.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
 }
 
 /// Connects each core to Redis, and all of them again whenever a connection is lost.
@@ -78,14 +88,14 @@ impl Connector {
         let Self { client, dependency, metrics, log, cores } = self;
         let runtimes: Vec<_> = cores.iter().map(|core| core.runtime.clone()).collect();
         let connect = async move || connect_each(&client, &runtimes).await;
-        let hold = async move |connections: Vec<Held>| {
+        let hold = async move |connections: Vec<Connected>| {
             metrics.redis_connections.inc_by(connections.len() as u64);
             metrics.redis_connected.set(1);
             log.forget_refusal();
             let mut held = Vec::new();
-            for (core, (connected, ended)) in cores.iter().zip(connections) {
+            for (core, connected) in cores.iter().zip(connections) {
                 core.connected.send_replace(Some(connected.clone()));
-                held.push(Box::pin(until_lost(connected.connection, log.clone(), ended)));
+                held.push(Box::pin(until_lost(connected, log.clone())));
             }
             let (reason, _, _) = select_all(held).await;
             for core in &cores {
@@ -98,11 +108,8 @@ impl Connector {
     }
 }
 
-/// A connection, and a message when it ends.
-type Held = (Connected, mpsc::Receiver<()>);
-
 /// Connects on each runtime, which then drives its connection.
-async fn connect_each(client: &Client, runtimes: &[Handle]) -> RedisResult<Vec<Held>> {
+async fn connect_each(client: &Client, runtimes: &[Handle]) -> RedisResult<Vec<Connected>> {
     let connect = |runtime: &Handle| runtime.spawn(connect(client.clone()));
     let connecting: Vec<_> = runtimes.iter().map(connect).collect();
     let mut connections = Vec::new();
@@ -121,32 +128,31 @@ fn client(redis_url: &RedisUrl) -> RedisResult<Client> {
 }
 
 /// Connects, and checks that calculations may be published.
-async fn connect(client: Client) -> RedisResult<Held> {
-    let (end, ended) = mpsc::channel(1);
+async fn connect(client: Client) -> RedisResult<Connected> {
+    let ended = CancellationToken::new();
+    let end = ended.clone();
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         // Each command has its own timeout, which the metrics tell apart from a lost connection.
         .set_response_timeout(None)
-        .set_push_sender(move |push: PushInfo| match push.kind {
-            PushKind::Disconnection => end.try_send(()),
-            _ => Ok(()),
+        .set_push_sender(move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                end.cancel();
+            }
+            Ok::<_, Infallible>(())
         });
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let silent = || (ErrorKind::Io, "silent while it connected").into();
     let examined = timeout(CONNECT_TIMEOUT, node::examine(&mut connection)).await;
     let Node { knows_all_listeners } = examined.unwrap_or_else(|_| Err(silent()))?;
-    Ok((Connected { connection, since: Instant::now(), knows_all_listeners }, ended))
+    Ok(Connected { connection, since: Instant::now(), knows_all_listeners, ended })
 }
 
 /// Waits until the connection has ended, or Redis no longer answers, or refuses calculations;
 /// returns the reason. A new connection finds out whether Redis still refuses.
-async fn until_lost(
-    connection: MultiplexedConnection,
-    log: PublishLog,
-    mut ended: mpsc::Receiver<()>,
-) -> String {
+async fn until_lost(connected: Connected, log: PublishLog) -> String {
     let ping = || {
-        let mut connection = connection.clone();
+        let mut connection = connected.connection.clone();
         let refusal = log.refusal();
         async move {
             if let Some(reason) = refusal {
@@ -160,7 +166,7 @@ async fn until_lost(
         }
     };
     tokio::select! {
-        _ = ended.recv() => "the connection has ended".to_owned(),
+        () = connected.ended.cancelled() => "the connection has ended".to_owned(),
         reason = link::until_silent(ping) => reason,
     }
 }

@@ -9,7 +9,7 @@ use fakes::{
 };
 use reqwest::StatusCode;
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::{Instant, sleep},
 };
@@ -18,6 +18,16 @@ use crate::{
     http::{ABC, post, ready_worker},
     support::RunningWorker,
 };
+
+/// A request for work, as a client sends it.
+const POST_ABC: &[u8] = b"POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\n\
+    content-length: 13\r\n\r\n{\"str\":\"abc\"}";
+
+async fn read(client: &mut TcpStream) -> String {
+    let mut answer = vec![0; 1024];
+    let length = client.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
 
 /// Checks that a request for work is answered 503 within a second, and that the worker is alive.
 async fn check_unavailable(worker: &RunningWorker) {
@@ -69,6 +79,28 @@ async fn a_redis_restart_between_requests_costs_no_request() {
     let _second = FakeRedis::start_on(port);
     let response = post(&worker, r#"{"str":"abc"}"#).await;
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_that_finds_an_ended_connection_waits_for_the_next() {
+    let port = free_port();
+    let first = FakeRedis::start_on(port);
+    let worker = RunningWorker::start(first.address, &[]);
+    eventually("the worker is ready", async || worker.is_ready().await).await;
+    // A core has this client already.
+    let mut client = TcpStream::connect(worker.address).await.unwrap();
+    client.write_all(POST_ABC).await.unwrap();
+    assert!(read(&mut client).await.starts_with("HTTP/1.1 200"));
+    first.stop().await;
+    // The task that renews the connections runs on this runtime, and cannot do so meanwhile. The cores run.
+    let moment = Duration::from_millis(50);
+    std::thread::sleep(moment);
+    assert_eq!(client.try_write(POST_ABC).unwrap(), POST_ABC.len());
+    std::thread::sleep(moment);
+
+    let _second = FakeRedis::start_on(port);
+    let answer = read(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
@@ -204,8 +236,7 @@ async fn the_metrics_count_requests_and_publications() {
     post(&worker, r#"{"str":"abc"}"#).await;
     // A client that has ended its half is answered, too, even if it has gone.
     let mut leaving = TcpStream::connect(worker.address).await.unwrap();
-    let head = "POST / HTTP/1.1\r\nhost: w\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n";
-    leaving.write_all(format!("{head}{{\"str\":\"abc\"}}").as_bytes()).await.unwrap();
+    leaving.write_all(POST_ABC).await.unwrap();
     drop(leaving);
     sleep(Duration::from_millis(1200)).await;
     let connections = format!("worker_redis_connections_total {}", worker.cores);
