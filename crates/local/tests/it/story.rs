@@ -59,8 +59,8 @@ async fn wait_for_results_of(cluster: Cluster, browser: &mut FakeBrowser) -> Dur
 
 #[tokio::test]
 async fn traffic_bursts_when_the_load_rises_and_returns_home_when_it_falls() {
-    // e2e/tests/story.test.mjs plays it with the usual hold.
-    let running = RunningDemo::start(&["--home-hold=2s"]);
+    // e2e/tests/story.test.mjs plays it with the usual settings.
+    let running = RunningDemo::start(&["--home-hold=2s", "--interval=250ms"]);
     let mut browser = FakeBrowser::open(running.addresses.page).await;
     browser.request_rate(json!(5)).await;
     wait_for_results_of(Cluster::Primary, &mut browser).await;

@@ -88,11 +88,11 @@ async fn a_caller_that_cannot_be_read_is_missing_and_never_zero() {
     ];
     // One that hangs takes its whole time, so all of them are played at once.
     join_all(faults.map(async |(kind, answer)| {
-        let mut played = Played::with_callers(2, BURST).await;
+        let mut played = Played::with_settings(2, BURST, &["--home-hold=4s"]).await;
         played.seconds(5, 20.0).await;
         played.living[0].0.break_with(answer());
         // The other caller alone is below HOME_BELOW.
-        played.seconds(16, 18.0).await;
+        played.seconds(10, 18.0).await;
         assert_eq!(played.silent_kinds(), [kind]);
         assert_eq!(played.in_force, BURST, "{kind}");
         let finding = played.observed.finding();

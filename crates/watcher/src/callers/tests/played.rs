@@ -29,7 +29,11 @@ pub(super) struct Played {
 
 impl Played {
     pub(super) async fn with_callers(number: usize, in_force: Weights) -> Self {
-        let config: Config = from_arguments(&["--source=callers"]).unwrap();
+        Self::with_settings(number, in_force, &[]).await
+    }
+
+    pub(super) async fn with_settings(number: usize, in_force: Weights, settings: &[&str]) -> Self {
+        let config: Config = from_arguments(&[&["--source=callers"], settings].concat()).unwrap();
         let settings = config.watch;
         let names: Names = Arc::new(Mutex::new(Ok(Vec::new())));
         let resolved = Arc::clone(&names);
