@@ -2,11 +2,15 @@
 
 pub mod documentation;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use chassis::server::listen_locally;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     time::{Instant, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -47,13 +51,20 @@ pub async fn pass(time: Duration) {
     tokio::time::resume();
 }
 
-/// Returns a port of this machine that was free a moment ago.
+/// Returns a port on which nobody listens, and which a caller may listen on.
 ///
 /// # Panics
 /// When the machine has no free port.
 #[must_use]
 pub fn free_port() -> u16 {
-    listener().1.port()
+    // A bound socket that does not listen: the system gives its port to nobody who lets it choose.
+    static RESERVED: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    port
 }
 
 /// Listens on a free port of this machine; returns the listener and its address.

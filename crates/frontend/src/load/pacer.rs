@@ -125,8 +125,8 @@ mod tests {
         let start = Instant::now();
         let mut pacer = Pacer::new(start).unwrap();
         for _ in 0..3 {
-            pacer.set_rate(rate(1000));
             let set_at = start.elapsed();
+            pacer.set_rate(rate(1000));
             let first = pacer.batch().await;
             let first = first.due.first().copied().unwrap_or(set_at);
             assert!(first - set_at < Duration::from_millis(250), "after {:?}", first - set_at);

@@ -164,7 +164,7 @@ async fn the_frontend_sends_at_the_requested_rate_and_stops_at_zero() {
         let planned = start.elapsed().as_secs_f64() * rate as f64;
         eventually("all requests are answered", async || {
             let sent = worker.requests();
-            sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(300)).await;
             sent == worker.requests()
         })
         .await;
