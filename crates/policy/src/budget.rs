@@ -66,10 +66,10 @@ impl Budget {
         self.per_hour.map(|_| self.sum())
     }
 
-    /// Sends all traffic home while the budget is spent, unless primary fails.
+    /// Sends all traffic home while the budget is spent.
     pub(crate) fn limit(&self, proposal: Proposal) -> Proposal {
         let Some(per_hour) = self.per_hour.filter(|_| self.is_spent) else { return proposal };
-        if proposal.weights.burst_share() == 0.0 || proposal.reason.is_primary_failing() {
+        if proposal.weights.burst_share() == 0.0 {
             return proposal;
         }
         let reason = Reason::OverBudget { requests: self.sum(), per_hour };

@@ -90,6 +90,11 @@ impl CircuitBreaker {
         measured.map(|measured| measured.ratio)
     }
 
+    /// Forgets all that it has judged.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.cluster, self.settings.clone());
+    }
+
     /// Ends an ejection or a trial.
     pub(crate) fn close(&mut self, now: Duration) {
         if self.state != State::Closed {

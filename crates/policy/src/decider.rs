@@ -80,8 +80,14 @@ impl Decider {
         }
     }
 
-    /// Continues the ejections of a watcher before this one. Without failover, primary is never ejected.
-    pub fn restore(&mut self, now: Duration, ejections: &[Ejection]) {
+    /// Begins to decide: continues the ejections of the watcher that decided before, and forgets what this one
+    /// decided earlier. Without failover, primary is never ejected.
+    pub fn take_over(&mut self, now: Duration, ejections: &[Ejection]) {
+        self.displaced = None;
+        self.spill.forget_decisions();
+        for breaker in [&mut self.burst_breaker, &mut self.primary_breaker] {
+            breaker.reset();
+        }
         for ejection in ejections {
             match ejection.cluster {
                 Cluster::Primary if self.settings.guards.failover => {
@@ -166,14 +172,18 @@ impl Decider {
     pub fn decide(&mut self, now: Duration, route: &Route) -> Decision {
         let in_force = route.weights;
         self.observe_route(now, in_force);
+        for breaker in [&mut self.burst_breaker, &mut self.primary_breaker] {
+            breaker.observe(now, self.requests.timeline(), &self.shares, in_force);
+        }
         let base = self.without_guards(in_force);
         let proposal = self.propose(now, base);
         // A policy that waits is displaced by no guard. A circuit breaker may send more to burst, too.
         let proposal = self.wait_for_burst(now, proposal, in_force);
         let proposal = self.ramp.limit(now, proposal, base);
         let by_policy = proposal.weights;
-        let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);
+        // The circuit breakers come after the budget, which sends traffic to primary whatever primary does.
         let proposal = self.budget.limit(proposal);
+        let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);
         let proposal = self.wait_for_burst(now, proposal, in_force);
         let proposal = self.ramp.limit(now, proposal, in_force);
         self.record_displaced(by_policy, &proposal);
@@ -183,7 +193,7 @@ impl Decider {
         self.limit_writes(now, proposal, route)
     }
 
-    /// Observes the route while another watcher decides.
+    /// Observes the route while another watcher decides. Only who decides judges the clusters.
     pub fn follow(&mut self, now: Duration, in_force: Weights) {
         self.observe_route(now, in_force);
     }
@@ -198,12 +208,9 @@ impl Decider {
         self.write_limit.record_failure(now, retry_after);
     }
 
-    /// Tells the circuit breakers which weights are in force, and lets them judge.
+    /// Observes the weights in force, and what they do.
     fn observe_route(&mut self, now: Duration, in_force: Weights) {
         self.shares.observe(now, in_force);
-        for breaker in [&mut self.burst_breaker, &mut self.primary_breaker] {
-            breaker.observe(now, self.requests.timeline(), &self.shares, in_force);
-        }
         self.requests.observe_split(&self.shares, in_force);
         let movable_share = self.requests.movable_share();
         self.spill.movable_share = movable_share;

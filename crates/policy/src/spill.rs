@@ -83,6 +83,13 @@ impl Spill {
         }
     }
 
+    /// Forgets what it proposed, because another watcher has decided since. What it has observed stays.
+    pub(crate) fn forget_decisions(&mut self) {
+        (self.raised_at, self.lowered_at) = (None, None);
+        (self.has_relief, self.has_proposed_less) = (false, false);
+        self.burst_share = None;
+    }
+
     /// Observes the rate.
     pub(crate) fn observe(&mut self, now: Duration, estimate: Estimate) {
         self.needs.record(Need { at: now, percent: self.percent_needed(estimate.rate), estimate });

@@ -40,7 +40,7 @@ impl Running {
         if let Self::Watcher { decider, settings } = self {
             let ejections: Vec<Ejection> = decider.ejections();
             **decider = Decider::new((**settings).clone(), None, now);
-            decider.restore(now, &ejections);
+            decider.take_over(now, &ejections);
         }
     }
 

@@ -180,7 +180,7 @@ impl ControlLoop {
             let (cluster, failures) = (ejection.cluster, ejection.failures);
             tracing::info!(%cluster, failures, "the watcher before this one ejected {cluster}");
         }
-        self.decider.restore(now, &ejections);
+        self.decider.take_over(now, &ejections);
     }
 
     /// Returns the field manager that changed the weights since the last tick; `None` if no other

@@ -96,7 +96,7 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
             }
             let ObservedRoute { weights, overrides, .. } = *observed;
             let route = Route { weights, overrides, changed_by: None };
-            decider.restore(now, &observed.ejections());
+            decider.take_over(now, &observed.ejections());
             text += &describe_decision(settings, &decider.decide(now, &route));
             text += &describe_conditions(settings, &route);
         }

@@ -130,18 +130,8 @@ impl Played {
 
     /// Plays a second.
     fn second(&mut self, rate: f64) -> Decision {
-        self.now += 1;
-        self.send(rate);
-        if self.now.is_multiple_of(self.scrape_every) && self.gap.is_none() {
-            self.scrape();
-        }
-        let observation = match self.gap {
-            Some(kind) => Observation::Unknown(kind),
-            None if self.samples.is_empty() => Observation::NoCounters { zero_until: None },
-            None => Observation::Counters(self.samples.clone()),
-        };
+        self.observe_second(rate);
         let now = self.now();
-        self.decider.observe(now, &observation);
         let (overrides, changed_by) = (self.overrides, self.changed_by.take());
         let route = Route { weights: self.in_force, overrides, changed_by };
         let decision = self.decider.decide(now, &route);
@@ -152,6 +142,28 @@ impl Played {
             }
         }
         decision
+    }
+
+    /// Plays so many seconds in which another watcher decides.
+    fn follow(&mut self, seconds: u64, rate: f64) {
+        for _ in 0..seconds {
+            self.observe_second(rate);
+            self.decider.follow(self.now(), self.in_force);
+        }
+    }
+
+    fn observe_second(&mut self, rate: f64) {
+        self.now += 1;
+        self.send(rate);
+        if self.now.is_multiple_of(self.scrape_every) && self.gap.is_none() {
+            self.scrape();
+        }
+        let observation = match self.gap {
+            Some(kind) => Observation::Unknown(kind),
+            None if self.samples.is_empty() => Observation::NoCounters { zero_until: None },
+            None => Observation::Counters(self.samples.clone()),
+        };
+        self.decider.observe(self.now(), &observation);
     }
 
     /// Plays so many seconds; returns the last decision.

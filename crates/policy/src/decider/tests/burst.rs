@@ -60,6 +60,25 @@ fn a_failing_primary_does_not_wait_for_the_ramp_nor_for_the_budget() {
 }
 
 #[test]
+fn a_spent_budget_sends_nothing_to_a_primary_that_fails() {
+    // The budget is spent while the policy wants burst, and primary is ejected, or on trial.
+    let arguments = ["--burst-requests-per-hour=1000", "--failover"];
+    let mut played = Played::after_a_minute(&arguments, 20.0, EVEN);
+    played.answers[0] = Answers::Fails(1.0);
+    played.until(BURST, 20.0);
+    let mut most_to_primary = 0;
+    for _ in 0..600 {
+        let decision = played.second(20.0);
+        most_to_primary = most_to_primary.max(decision.weights.primary);
+    }
+    assert!(1000.0 < played.decider.burst_requests().unwrap());
+    assert!((1..=20).contains(&most_to_primary), "{most_to_primary} %: more than a trial");
+    played.answers[0] = Answers::Well;
+    let (_, reason) = played.until(HOME, 20.0);
+    assert_eq!(reason, "OverBudget");
+}
+
+#[test]
 fn burst_returns_from_an_ejection_in_steps() {
     let arguments = ["--burst-step=30", "--burst-step-every=20s"];
     let mut played = Played::after_a_minute(&arguments, 20.0, BURST);

@@ -178,7 +178,7 @@ fn an_ejection_of_another_clock_ends() {
     let mut played = Played::after_a_minute(&[], 5.0, HOME);
     let until = Duration::from_secs(3_000_000_000);
     let ejection = Ejection { cluster: Cluster::Burst, until, failures: 1 };
-    played.decider.restore(played.now(), &[ejection]);
+    played.decider.take_over(played.now(), &[ejection]);
     played.expect(30, 20.0, "ClusterEjected burst", HOME);
     played.seconds(700, 20.0);
     assert_eq!(played.in_force, BURST);
@@ -212,8 +212,43 @@ fn an_ejection_outlives_the_watcher() {
     second.samples = played.samples.clone();
     second.counts = played.counts.clone();
     second.answers = played.answers;
-    second.decider.restore(second.now(), &ejections);
+    second.decider.take_over(second.now(), &ejections);
     second.expect(40, 20.0, "ClusterEjected burst", HOME);
+}
+
+#[test]
+fn a_watcher_that_followed_another_takes_over_with_its_ejections_only() {
+    // It sees burst fail on one day, while another watcher decides, and takes over on another day.
+    let arguments = ["--failover"];
+    let mut played = Played::after_a_minute(&arguments, 20.0, BURST);
+    for (cluster, in_force) in [(1, HOME), (0, BURST)] {
+        played.answers[cluster] = Fails(1.0);
+        played.follow(60, 20.0);
+        played.in_force = in_force;
+        played.answers[cluster] = Well;
+        played.follow(3600, 20.0);
+    }
+    played.decider.take_over(played.now(), &[]);
+    check_stays(&mut played, 20.0, BURST);
+    // What it decided itself when it did so before is over, too.
+    for (rate, in_force) in [(20.0, BURST), (12.0, HOME)] {
+        played.in_force = BURST;
+        played.answers[1] = Fails(1.0);
+        played.until(HOME, 20.0);
+        played.in_force = in_force;
+        played.answers[1] = Well;
+        played.follow(3600, rate);
+        played.decider.take_over(played.now(), &[]);
+        check_stays(&mut played, rate, in_force);
+    }
+}
+
+#[track_caller]
+fn check_stays(played: &mut Played, rate: f64, in_force: Weights) {
+    for _ in 0..60 {
+        let reason = played.second(rate).reason;
+        assert_eq!(played.in_force, in_force, "{reason}");
+    }
 }
 
 #[test]
