@@ -198,7 +198,12 @@ impl Decider {
         self.observe_route(now, in_force);
     }
 
-    /// Records an attempt to write the weights at `now`, whether or not it succeeds.
+    /// Why the route may not be written now, even if that is urgent; `None` if it may.
+    pub fn write_hold(&mut self, now: Duration) -> Option<Reason> {
+        self.write_limit.check(now, true)
+    }
+
+    /// Records an attempt to write the route at `now`, whether or not it succeeds.
     pub fn record_write(&mut self, now: Duration) {
         self.write_limit.record_write(now);
     }
@@ -280,7 +285,7 @@ impl Decider {
             self.conflict_backoff.record_foreign_change(now, manager);
         }
         let hold = self.conflict_backoff.check(now, &reason);
-        match hold.or_else(|| self.write_limit.check(now, &reason)) {
+        match hold.or_else(|| self.write_limit.check(now, reason.is_urgent())) {
             Some(reason) => Decision { weights, is_write: false, reason },
             None => Decision { weights, is_write: true, reason },
         }

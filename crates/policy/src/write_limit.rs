@@ -37,8 +37,8 @@ impl WriteLimit {
         self.retry_at = now + delay;
     }
 
-    /// Returns why nothing may be written now for this reason; `None` if a write is allowed.
-    pub(crate) fn check(&mut self, now: Duration, reason: &Reason) -> Option<Reason> {
+    /// Returns why nothing may be written now; `None` if a write is allowed. What is urgent has twice the limit.
+    pub(crate) fn check(&mut self, now: Duration, is_urgent: bool) -> Option<Reason> {
         while self.attempts.front().is_some_and(|at| *at + MINUTE <= now) {
             self.attempts.pop_front();
         }
@@ -46,9 +46,8 @@ impl WriteLimit {
             return Some(Reason::RetryLater { left: self.retry_at - now });
         }
         let is_used_up = self.per_minute as usize <= self.attempts.len();
-        // What keeps requests from failing, or an operator demands, has twice the limit.
         let is_urgent_used_up = 2 * self.per_minute as usize <= self.attempts.len();
-        let is_held = if reason.is_urgent() { is_urgent_used_up } else { is_used_up };
+        let is_held = if is_urgent { is_urgent_used_up } else { is_used_up };
         is_held.then_some(Reason::WriteLimit { per_minute: self.per_minute })
     }
 }

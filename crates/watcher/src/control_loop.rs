@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     change_detector::{Change, ChangeDetector},
+    claim::Claim,
     cluster_sources::ClusterSources,
     config::WatchSettings,
     dependencies::Dependencies,
@@ -50,6 +51,7 @@ pub(crate) struct ControlLoop {
     changes: ChangeDetector,
     writer: Writer,
     leadership: Leadership,
+    claim: Claim,
     /// The time since 1970 at the start, which the monotonic clock continues.
     start: Duration,
 }
@@ -82,6 +84,7 @@ impl ControlLoop {
             dependencies,
             changes: ChangeDetector::default(),
             leadership,
+            claim: Claim::default(),
             start,
         }
     }
@@ -153,21 +156,40 @@ impl ControlLoop {
         if !self.leadership.is_held() {
             self.is_restored = false;
             self.changes = ChangeDetector::default();
+            self.claim = Claim::default();
+            self.writer.abandon();
             self.webhook.iter_mut().for_each(Webhook::forget);
             self.decider.follow(now, route.weights);
             self.recorder.record_standby(&self.leadership.describe());
             return false;
         }
-        self.recorder.record_leader();
-        match self.leadership.identity() {
-            Some(identity) if route.leader() != Some(identity) => {
-                let result = self.route_client.write(route.claim(identity)).await;
-                self.dependencies.record_write(&result);
-                // The next tick decides, by the version of the object that the claim has made.
-                false
-            }
-            _ => true,
+        let is_named = self.leadership.identity().is_none_or(|own| route.leader() == Some(own));
+        // Who writes nothing takes the route from nobody.
+        if is_named || self.is_dry_run || route.overrides.pause.is_some() {
+            self.recorder.record_leader();
+            return true;
         }
+        self.name_leader(now, route).await;
+        false
+    }
+
+    /// Names this watcher on the route. A later tick decides, by the version of the object that this makes.
+    async fn name_leader(&mut self, now: Duration, route: &ObservedRoute) {
+        // Until then, another watcher may have decided.
+        self.is_restored = false;
+        self.decider.follow(now, route.weights);
+        let Some(identity) = self.leadership.identity() else { return };
+        if !self.writer.is_busy() {
+            let rival = self.claim.rival(now, route.leader());
+            let hold = self.decider.write_hold(now).map(|reason| reason.to_string());
+            if let Some(why) = rival.or(hold) {
+                self.recorder.record_standby(&why);
+                return;
+            }
+            self.decider.record_write(now);
+            self.writer.start_claim(route, identity);
+        }
+        self.finish_write(now).await;
     }
 
     /// Continues the ejections of a watcher before this one, once.
@@ -200,8 +222,9 @@ impl ControlLoop {
         let Decision { weights, is_write, reason } = decision;
         if self.writer.is_busy() {
             // One write at a time. If that of an earlier tick has ended now, the next tick may write.
-            if let Some((write, outcome)) = self.finish_write(now).await {
-                let Write { decision, route } = write;
+            if let Some((Write::Weights { decision, route }, outcome)) =
+                self.finish_write(now).await
+            {
                 self.recorder.record_outcome(&decision, route.weights, &outcome);
             }
             return Outcome::Pending;
@@ -226,12 +249,19 @@ impl ControlLoop {
     /// Takes the result of a write; `None` if it has not ended.
     async fn finish_write(&mut self, now: Duration) -> Option<(Write, Outcome)> {
         let (write, result) = self.writer.finish().await?;
-        self.recorder.record_write(&result);
         self.dependencies.record_write(&result);
+        if let Write::Weights { .. } = write {
+            self.recorder.record_write(&result);
+        }
         match result {
             Ok(()) => {
-                self.changes.record_write(write.decision.weights);
-                self.publish_event(&write.route, &write.decision);
+                match &write {
+                    Write::Claim => self.claim.record(now),
+                    Write::Weights { decision, route } => {
+                        self.changes.record_write(decision.weights);
+                        self.publish_event(route, decision);
+                    }
+                }
                 Some((write, Outcome::Written))
             }
             Err(error) => {

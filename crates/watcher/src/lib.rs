@@ -8,6 +8,7 @@ mod api_server;
 mod burst_policy;
 mod callers;
 mod change_detector;
+mod claim;
 mod cluster_sources;
 mod config;
 mod control_loop;

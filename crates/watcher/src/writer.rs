@@ -1,4 +1,4 @@
-//! Writes the weights, one write at a time, beside the loop: a slow API server delays no observation.
+//! Writes to the route, one write at a time, beside the loop: a slow API server delays no observation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +7,9 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::route::{Error, ObservedRoute, RouteClient};
+use crate::route::{Error, ObservedRoute, RouteClient, WeightsPatch};
 
-/// Writes the weights.
+/// Writes to the route.
 pub(crate) struct Writer {
     route_client: Arc<RouteClient>,
     /// How long a tick waits for its write.
@@ -23,11 +23,13 @@ struct Pending {
     task: AbortOnDropHandle<Result<(), Error>>,
 }
 
-/// A write, as it was decided.
+/// What is written.
 #[derive(Clone, Debug)]
-pub(crate) struct Write {
-    pub(crate) decision: Decision,
-    pub(crate) route: Arc<ObservedRoute>,
+pub(crate) enum Write {
+    /// The weights of a decision.
+    Weights { decision: Decision, route: Arc<ObservedRoute> },
+    /// The name of the watcher that decides.
+    Claim,
 }
 
 impl Writer {
@@ -40,7 +42,7 @@ impl Writer {
         self.pending.is_some()
     }
 
-    /// Starts a write. There must be none that has not ended.
+    /// Starts to write the weights of a decision. No write may be pending.
     pub(crate) fn start(
         &mut self,
         decision: Decision,
@@ -48,10 +50,23 @@ impl Writer {
         ejections: &[Ejection],
     ) {
         let patch = route.patch(decision.weights, ejections);
+        self.spawn(patch, Write::Weights { decision, route });
+    }
+
+    /// Starts to name this watcher on the route. No write may be pending.
+    pub(crate) fn start_claim(&mut self, route: &ObservedRoute, identity: &str) {
+        self.spawn(route.claim(identity), Write::Claim);
+    }
+
+    fn spawn(&mut self, patch: WeightsPatch, write: Write) {
         let route_client = Arc::clone(&self.route_client);
         let task = tokio::spawn(async move { route_client.write(patch).await }.in_current_span());
-        let write = Write { decision, route };
         self.pending = Some(Pending { write, task: AbortOnDropHandle::new(task) });
+    }
+
+    /// Gives up a write that has not ended. The API server may have it already.
+    pub(crate) fn abandon(&mut self) {
+        self.pending = None;
     }
 
     /// Returns the write that has ended, with its result; `None` if there is none. It waits a moment.

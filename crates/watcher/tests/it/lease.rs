@@ -11,7 +11,15 @@ use crate::support::{
 
 /// A watcher in an election.
 fn start(prometheus: &ScriptedPrometheus, kubernetes: SocketAddr) -> RunningWatcher {
-    let arguments = ["--lease=istiowatcher", "--interval=300ms", "--stale-after=2s"];
+    start_with(prometheus, kubernetes, &["--lease=istiowatcher"])
+}
+
+fn start_with(
+    prometheus: &ScriptedPrometheus,
+    kubernetes: SocketAddr,
+    arguments: &[&str],
+) -> RunningWatcher {
+    let arguments = [arguments, &["--interval=300ms", "--stale-after=2s"]].concat();
     RunningWatcher::start(prometheus.address, kubernetes, &arguments)
 }
 
@@ -90,4 +98,38 @@ async fn without_an_answer_about_the_lease_nobody_decides() {
     assert_eq!(kubernetes.objects.weights(), BURST);
     kubernetes.objects.refuse_leases(false);
     kubernetes.reaches(HOME).await;
+}
+
+#[tokio::test]
+async fn a_watcher_that_writes_nothing_takes_the_route_from_nobody() {
+    let (prometheus, kubernetes) = start_both();
+    prometheus.set_rate(50.0);
+    let watcher = start(&prometheus, kubernetes.address);
+    eventually("it leads", async || leads(&watcher).await).await;
+    let named = kubernetes.objects.annotation("istiowatcher/leader");
+    let other = start_with(&prometheus, kubernetes.address, &["--lease=other", "--dry-run"]);
+    eventually("the other one decides, too", async || leads(&other).await).await;
+    prometheus.set_rate(200.0);
+    kubernetes.reaches(BURST).await;
+    assert_eq!(kubernetes.objects.annotation("istiowatcher/leader"), named);
+    assert_eq!(watcher.count("writes", "ok").await, 1);
+}
+
+#[tokio::test]
+async fn of_two_leases_one_decides_and_the_other_says_so() {
+    let (prometheus, kubernetes) = start_both();
+    prometheus.set_rate(50.0);
+    let first = start_with(&prometheus, kubernetes.address, &["--lease=one"]);
+    eventually("the first leads", async || leads(&first).await).await;
+    let second = start_with(&prometheus, kubernetes.address, &["--lease=two"]);
+    eventually("the second leads", async || leads(&second).await).await;
+    eventually("the first says why it waits", async || {
+        first.status().await.text.contains("decides for this route by another Lease")
+    })
+    .await;
+    prometheus.set_rate(200.0);
+    kubernetes.reaches(BURST).await;
+    prometheus.set_rate(50.0);
+    kubernetes.reaches(HOME).await;
+    assert_eq!((first.count("writes", "ok").await, second.count("writes", "ok").await), (0, 2));
 }
