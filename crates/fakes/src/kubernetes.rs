@@ -64,6 +64,7 @@ impl FakeKubernetes {
             .route(leases::LEASES, axum::routing::post(leases::create))
             .route(&format!("{}/{{name}}", leases::LEASES), get(leases::read).put(leases::replace))
             .route(policies::ALL, get(policies::list))
+            .route(policies::ONE, get(policies::get))
             .route(policies::STATUS, axum::routing::patch(policies::patch_status))
             .layer(DefaultBodyLimit::max(MAX_PATCH))
             .with_state(self)

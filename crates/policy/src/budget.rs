@@ -34,10 +34,10 @@ impl Budget {
         Self { per_hour, parts: VecDeque::new(), last: None, rate: 0.0, is_spent: false }
     }
 
-    /// Takes the requests of the last hour from a watcher before this one, spread evenly.
-    pub(crate) fn restore(&mut self, now: Duration, requests: f64) {
+    /// Takes the requests of the hour before `at` from a watcher before this one, spread evenly.
+    pub(crate) fn restore(&mut self, at: Duration, requests: f64) {
         let count = u32::try_from(HOUR.as_secs() / PART.as_secs()).unwrap_or(1);
-        let start = |back: u32| now.saturating_sub(PART * back);
+        let start = |back: u32| at.saturating_sub(PART * back);
         self.parts =
             (1..=count).rev().map(|back| (start(back), requests / f64::from(count))).collect();
     }

@@ -106,9 +106,9 @@ impl Decider {
         breakers.into_iter().filter_map(CircuitBreaker::ejection).collect()
     }
 
-    /// Continues the budget of a watcher before this one, with the requests to burst of the last hour.
-    pub fn restore_budget(&mut self, now: Duration, requests: f64) {
-        self.budget.restore(now, requests);
+    /// Continues the budget of a watcher before this one, with the requests to burst of the hour before `at`.
+    pub fn restore_budget(&mut self, at: Duration, requests: f64) {
+        self.budget.restore(at, requests);
     }
 
     /// The requests to burst of the last hour, by the rate and the weights; `None` without a budget.

@@ -84,18 +84,21 @@ pub(crate) struct ValidPolicy {
 }
 
 impl ValidPolicy {
-    /// Gets a policy from the API server.
+    /// Gets a policy from the API server, and the object that has it.
     ///
     /// # Errors
     /// When there is none, or when its settings cannot be used.
-    pub(crate) async fn get(server: &ApiServer, policy: &PolicyName) -> anyhow::Result<Self> {
+    pub(crate) async fn get(
+        server: &ApiServer,
+        policy: &PolicyName,
+    ) -> anyhow::Result<(Self, DynamicObject)> {
         let PolicyName { namespace, name } = policy;
         let client = server.client().map_err(anyhow::Error::msg)?;
         let resource = ApiResource::erase::<BurstPolicy>(&());
         let api = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
         let object = api.get(name).await.map_err(Error::from);
         let object = object.with_context(|| format!("the BurstPolicy {namespace}/{name}"))?;
-        Self::read(&object).map_err(anyhow::Error::msg)
+        Ok((Self::read(&object).map_err(anyhow::Error::msg)?, object))
     }
 
     /// Reads a policy. The schema in the cluster may be older or newer than this program.
@@ -120,6 +123,15 @@ impl ValidPolicy {
         check_required(object.data.get("spec"), watch.policy.policy)?;
         Ok(Self { route, watch })
     }
+}
+
+/// Why the controller does not follow a policy that can be used, by its status; `None` if it does.
+pub(crate) fn refusal(object: &DynamicObject) -> Option<&str> {
+    let status = object.data.get("status")?;
+    let is_about_this = status.get("observedGeneration")?.as_i64() == object.metadata.generation;
+    let reason = status.get("reason")?.as_str()?;
+    let is_refused = is_about_this && ["Conflict", "TooManyPolicies"].contains(&reason);
+    status.get("message")?.as_str().filter(|_| is_refused)
 }
 
 /// Checks that the numbers are there that only an operator knows. The schema asks for them, too, but not of a
@@ -173,6 +185,22 @@ mod tests {
         let defaults = WatchSettings::default();
         assert_eq!(watch.interval, defaults.interval);
         assert_eq!(watch.policy.spill.spill_max, defaults.policy.spill.spill_max);
+    }
+
+    #[test]
+    fn a_refusal_is_that_of_the_present_generation() {
+        let refused = |reason: &str, observed: u32| {
+            let object = json!({
+                "apiVersion": "burst.istiowatcher.dev/v1alpha1",
+                "kind": "BurstPolicy",
+                "metadata": { "name": "a", "generation": 2 },
+                "status": { "reason": reason, "message": "why", "observedGeneration": observed },
+            });
+            refusal(&serde_json::from_value(object).unwrap()).map(str::to_owned)
+        };
+        assert_eq!(refused("Conflict", 2).as_deref(), Some("why"));
+        assert_eq!(refused("Conflict", 1), None);
+        assert_eq!(refused("RateHigh", 2), None);
     }
 
     #[test]

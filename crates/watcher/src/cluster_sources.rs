@@ -105,7 +105,8 @@ impl CapacitySource {
             Of::Number => None,
             Of::Query { prometheus, query } => {
                 let value = prometheus.value(query).await;
-                Some(value.map_err(|error| format!("CAPACITY_QUERY: {error}")))
+                let value = value.map_err(|error| error.to_string()).and_then(above_zero);
+                Some(value.map_err(|problem| format!("CAPACITY_QUERY: {problem}")))
             }
             Of::Service { .. } if self.listed_at.is_some_and(|at| now < at + LOOK_EVERY) => None,
             Of::Service { server, namespace, name, each } => {
@@ -125,6 +126,14 @@ impl CapacitySource {
             }
         }
     }
+}
+
+/// A capacity, or what is wrong with it: a query of pods shows 0 where it sees none.
+fn above_zero(capacity: f64) -> Result<f64, String> {
+    if 0.0 < capacity {
+        return Ok(capacity);
+    }
+    Err(format!("its value {capacity} is not accepted; accepted: above 0"))
 }
 
 /// Where the readiness of burst is observed.

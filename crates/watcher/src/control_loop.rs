@@ -20,7 +20,7 @@ use crate::{
     dependencies::Dependencies,
     lease::Leadership,
     recorder::{Outcome, Recorder},
-    route::{Error, ObservedRoute, RouteClient, WeightsEvent},
+    route::{BurstRequests, Error, ObservedRoute, RouteClient, WeightsEvent},
     source::Source,
     webhook::Webhook,
     writer::{Write, Writer},
@@ -33,8 +33,8 @@ const UNNAMED_MANAGER: &str = "another istiowatcher";
 pub(crate) struct Sources {
     pub(crate) traffic: Source,
     pub(crate) clusters: ClusterSources,
-    /// The requests that burst received within an hour before the start; `None` if nobody knows.
-    pub(crate) burst_requests: Option<f64>,
+    /// The requests that burst received before the start; `None` if nobody knows.
+    pub(crate) burst_requests: Option<BurstRequests>,
 }
 
 /// The loop, with all that a tick needs.
@@ -69,8 +69,8 @@ impl ControlLoop {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stale_after = settings.signal.query.stale_after;
         let mut decider = Decider::new(settings.policy.clone(), stale_after, start);
-        if let Some(requests) = sources.burst_requests {
-            decider.restore_budget(start, requests);
+        if let Some(BurstRequests { at, requests }) = sources.burst_requests {
+            decider.restore_budget(at.min(start), requests);
         }
         Self {
             sources,

@@ -8,6 +8,7 @@ mod events;
 mod metrics;
 mod policies;
 mod reporter;
+mod running;
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ use tokio::net::TcpListener;
 use crate::{api_server::ApiServer, lease::Leadership, watch::Shared};
 pub use config::{ControllerCommand, ControllerConfig};
 use metrics::AllMetrics;
-use policies::{Policies, Running};
+use policies::Policies;
+use running::Running;
 
 /// Follows the policies until the shutdown.
 ///

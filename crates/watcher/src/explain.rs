@@ -16,14 +16,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     api_server::ApiServer,
-    burst_policy::{ValidPolicy, with_fields},
+    burst_policy::{ValidPolicy, refusal, with_fields},
     callers::{ObservedCallers, Scraper},
     cluster_sources::ClusterSources,
     config::{Config, SourceKind, WatchSettings},
     http_clients::Clients,
     metrics::Results,
     prometheus::{Connection, Prometheus, Unknown},
-    route::{ObservedRoute, RouteClient},
+    route::{ObservedRoute, PolicyHandle, RouteClient},
     source::{ObservedTraffic, Source},
 };
 use describe::{describe_conditions, describe_decision, describe_route, describe_traffic};
@@ -41,12 +41,16 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// although there are series, or when nobody reads the output.
 pub async fn explain(config: &Config) -> anyhow::Result<()> {
     let server = ApiServer::start(config.kubeconfig.as_deref())?;
-    let mut config = config.clone();
+    let (mut config, mut handle, mut refused) = (config.clone(), None, String::new());
     if let Some(name) = &config.burst_policy {
         // Each clone waits for itself.
         server.clone().ready().await;
-        let ValidPolicy { route, watch } = ValidPolicy::get(&server, name).await?;
+        let (ValidPolicy { route, watch }, object) = ValidPolicy::get(&server, name).await?;
         (config.route, config.watch) = (route, watch);
+        if let Some(why) = refusal(&object) {
+            refused = format!("  The controller does not follow this BurstPolicy: {why}.\n");
+        }
+        handle = Some(PolicyHandle::as_it_is(&object));
     }
     let config = &config;
     let settings = &config.watch;
@@ -63,7 +67,7 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
         limit,
     )?;
     let route_client =
-        RouteClient::new(server, config.route.clone(), None, limit, Results::default());
+        RouteClient::new(server, config.route.clone(), handle, limit, Results::default());
     route_client.ready().await;
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut decider =
@@ -91,6 +95,7 @@ pub async fn explain(config: &Config) -> anyhow::Result<()> {
     match &route {
         Ok(observed) => {
             text += &describe_route(config, observed);
+            text += &refused;
             if let Err(error) = &write_check {
                 let _ = writeln!(text, "  The watcher could not write the weights: {error}.");
             }

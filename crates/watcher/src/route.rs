@@ -32,6 +32,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     api_server::ApiServer,
+    burst_policy::BurstPolicy,
     config::{RouteKind, RouteSettings},
     metrics::Results,
 };
@@ -53,8 +54,25 @@ pub(crate) struct PolicyHandle {
     pub(crate) annotations: watch::Receiver<Arc<BTreeMap<String, String>>>,
     /// What Events are about.
     pub(crate) reference: ObjectReference,
-    /// The requests that burst received within an hour, by its status; `None` if that says nothing.
-    pub(crate) burst_requests: Option<f64>,
+    /// What its status says of the budget.
+    pub(crate) burst_requests: Option<BurstRequests>,
+}
+
+impl PolicyHandle {
+    /// A policy whose annotations do not change any more.
+    pub(crate) fn as_it_is(object: &DynamicObject) -> Self {
+        let annotations = Arc::new(object.metadata.annotations.clone().unwrap_or_default());
+        let reference = object.object_ref(&ApiResource::erase::<BurstPolicy>(&()));
+        Self { annotations: watch::channel(annotations).1, reference, burst_requests: None }
+    }
+}
+
+/// The requests that burst received within an hour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BurstRequests {
+    /// The end of the hour, since 1970.
+    pub(crate) at: Duration,
+    pub(crate) requests: f64,
 }
 
 /// A client for one route.
@@ -142,7 +160,7 @@ impl RouteClient {
         let result = self.patch(observed.patch(observed.weights, &ejections), true).await;
         // The object changed meanwhile, which says nothing about the right to write.
         match result {
-            Err(Error::Refused { code: 409 | 422, .. }) => Ok(()),
+            Err(error) if error.is_conflict() => Ok(()),
             result => result,
         }
     }

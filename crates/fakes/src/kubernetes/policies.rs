@@ -16,6 +16,8 @@ use tokio::time::sleep;
 use super::{FakeKubernetes, Refusal};
 
 pub(super) const ALL: &str = "/apis/burst.istiowatcher.dev/v1alpha1/burstpolicies";
+pub(super) const ONE: &str =
+    "/apis/burst.istiowatcher.dev/v1alpha1/namespaces/{namespace}/burstpolicies/{name}";
 pub(super) const STATUS: &str =
     "/apis/burst.istiowatcher.dev/v1alpha1/namespaces/{namespace}/burstpolicies/{name}/status";
 
@@ -165,6 +167,14 @@ fn watch(kubernetes: FakeKubernetes, after: u64) -> Response {
         }
     });
     Body::from_stream(changes).into_response()
+}
+
+pub(super) async fn get(
+    State(kubernetes): State<FakeKubernetes>,
+    Path(key): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let object = kubernetes.lock().policies.objects.get(&key).cloned();
+    object.map(Json).ok_or_else(|| Refusal::not_found(&format!("burstpolicies {:?}", key.1)))
 }
 
 /// Patches the status, as a merge patch that has nothing else.

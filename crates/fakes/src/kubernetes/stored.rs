@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 use super::{Refusal, policies::Policies};
 
+/// How an API server words that a JSON Patch does not fit.
+const PATCH_DOES_NOT_FIT: &str = "the server rejected our request due to an error in our request";
+
 const MANIFEST: &str = include_str!("../../../../istio/worker-virtualservice.yaml");
 
 /// Stands for the API server of primary. The fake mesh reads the weights from it. Clones share the objects.
@@ -188,7 +191,7 @@ impl FakeKubernetes {
         let object = &mut self.lock().routes[index];
         let mut patched = object.clone();
         json_patch::patch(&mut patched, patch)
-            .map_err(|error| Refusal::invalid(error.to_string()))?;
+            .map_err(|_| Refusal::invalid(PATCH_DOES_NOT_FIT.to_owned()))?;
         check(&patched).map_err(Refusal::invalid)?;
         if patched != *object {
             let metadata = &mut patched["metadata"];

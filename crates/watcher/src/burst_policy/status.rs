@@ -33,6 +33,9 @@ pub struct BurstPolicyStatus {
     pub burst_percent: Option<i32>,
     /// The requests that burst received within the last hour; absent without a budget
     pub burst_requests: Option<i64>,
+    /// When they were counted; absent without any
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub burst_requests_at: Option<Time>,
     /// Ready, `RateKnown`, `RouteAccepted` and `ClustersHealthy`
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -60,8 +63,19 @@ pub struct DecisionSummary {
 }
 
 impl BurstPolicyStatus {
-    /// Takes the times of changes from the status before, for what has not changed since.
+    /// The number of decisions in a status.
+    pub(crate) const DECISIONS: usize = 5;
+
+    /// Takes over from the status before the times of what has not changed since, and the decisions from before
+    /// this controller decided.
     pub(crate) fn continue_from(&mut self, before: &Self) {
+        let oldest = self.decisions.last().map(|decision| decision.time.clone());
+        let is_older = |decision: &&DecisionSummary| {
+            oldest.as_ref().is_none_or(|oldest| decision.time < *oldest)
+        };
+        let free = Self::DECISIONS.saturating_sub(self.decisions.len());
+        self.decisions.extend(before.decisions.iter().filter(is_older).take(free).cloned());
+        self.burst_requests_at.clone_from(&before.burst_requests_at);
         if self.state == before.state && before.since.is_some() {
             self.since = before.since.clone();
         }

@@ -10,9 +10,6 @@ use crate::{
     dependencies::Problems,
 };
 
-/// The number of decisions in a status.
-const DECISIONS: usize = 5;
-
 /// Why a policy is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -79,6 +76,7 @@ pub(super) fn status(
     };
     let is_home = watch.weights.is_some() && !watch.is_bursting;
     let state = if is_home { TrafficState::Home } else { watch.state };
+    let decisions = watch.decisions.iter().rev().take(BurstPolicyStatus::DECISIONS);
     let mut state = state.name().to_owned();
     state[..1].make_ascii_uppercase();
     BurstPolicyStatus {
@@ -93,7 +91,8 @@ pub(super) fn status(
         burst_percent: percent(|weights| weights.burst),
         burst_requests: watch.observed.burst_requests.map(|requests| requests.round() as i64),
         conditions: conditions(watch, problems, generation),
-        decisions: watch.decisions.iter().rev().take(DECISIONS).filter_map(summary).collect(),
+        decisions: decisions.filter_map(summary).collect(),
+        ..BurstPolicyStatus::default()
     }
 }
 

@@ -40,6 +40,11 @@ pub(super) async fn follow(
                 let mut listed = Vec::new();
                 loop {
                     match events.next().await {
+                        // The list is only about to be asked for.
+                        Some(Ok(Event::Init)) => {
+                            listed.clear();
+                            continue;
+                        }
                         Some(Ok(event)) => take(event, &mut listed, &mut policies),
                         Some(Err(error)) => break describe(error, &server),
                         None => break "the API server ended the watch".to_owned(),
@@ -56,7 +61,7 @@ pub(super) async fn follow(
 /// Takes an event. A list comes in pieces.
 fn take(event: Event<DynamicObject>, listed: &mut Vec<DynamicObject>, policies: &mut Policies) {
     match event {
-        Event::Init => listed.clear(),
+        Event::Init => {}
         Event::InitApply(policy) => listed.push(policy),
         Event::InitDone => policies.replace(std::mem::take(listed)),
         Event::Apply(policy) => policies.apply(policy),

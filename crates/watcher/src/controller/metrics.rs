@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::policies::Running;
+use super::running::Running;
 
 /// The metrics of the controller and of its policies.
 pub(super) struct AllMetrics {

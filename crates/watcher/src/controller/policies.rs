@@ -1,25 +1,28 @@
 //! The known policies, and the task of each.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chassis::{Shutdown, probes::Readiness};
-use contract::WatcherStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Resource as _, ResourceExt as _,
     api::{ApiResource, DynamicObject},
 };
 use prometheus_client::registry::Registry;
-use serde_json::Value;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::{conditions::Refusal, reporter::Reporter};
+use super::{
+    conditions::Refusal,
+    reporter::Reporter,
+    running::{Running, Task, Version},
+};
 use crate::{
     burst_policy::{BurstPolicy, ValidPolicy},
     config::{RouteKind, SourceKind, WatchSettings},
@@ -29,7 +32,7 @@ use crate::{
     watch::{Records, Shared, Watch},
 };
 
-/// The largest number of policies that one controller follows. Further ones are refused.
+/// The largest number of policies that one controller follows. The newest of more are refused.
 const MAX_POLICIES: usize = 1_000;
 
 /// The namespace and the name of a policy.
@@ -49,50 +52,6 @@ pub(super) struct Policies {
 struct Known {
     object: DynamicObject,
     policy: Result<ValidPolicy, String>,
-}
-
-/// The running policies. Clones share them.
-#[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<BTreeMap<Key, Task>>>);
-
-/// What a task was started with: it starts again when this changes.
-#[derive(PartialEq, Eq)]
-struct Version {
-    uid: Option<String>,
-    generation: Option<i64>,
-    refusal: Option<Refusal>,
-}
-
-/// A running policy.
-struct Task {
-    version: Version,
-    annotations: watch::Sender<Arc<BTreeMap<String, String>>>,
-    registry: Arc<Registry>,
-    status: Option<Status>,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl Running {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Task>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The status of a policy; `None` if there is none.
-    pub(super) fn status(&self, key: &Key) -> Option<WatcherStatus> {
-        Some(self.lock().get(key)?.status.as_ref()?.get())
-    }
-
-    /// The metrics of all policies.
-    pub(super) fn registries(&self) -> Vec<Arc<Registry>> {
-        self.lock().values().map(|task| Arc::clone(&task.registry)).collect()
-    }
-
-    /// The numbers of policies at work, and of refused ones.
-    pub(super) fn count(&self) -> (usize, usize) {
-        let lock = self.lock();
-        let at_work = lock.values().filter(|task| task.version.refusal.is_none()).count();
-        (at_work, lock.len() - at_work)
-    }
 }
 
 impl Policies {
@@ -121,7 +80,7 @@ impl Policies {
 
     /// Starts and ends tasks, so that each known policy has one of its present version.
     fn reconcile(&mut self) {
-        let owners = self.owners();
+        let (owners, too_many) = (self.owners(), too_many(&self.known, MAX_POLICIES));
         let mut running = self.running.lock();
         running.retain(|key, _| {
             let is_known = self.known.contains_key(key);
@@ -134,9 +93,9 @@ impl Policies {
             }
             is_known
         });
-        for (number, (key, known)) in self.known.iter().enumerate() {
+        for (key, known) in &self.known {
             let refusal = match &known.policy {
-                _ if MAX_POLICIES <= number => Some(Refusal::TooMany(MAX_POLICIES)),
+                _ if too_many.contains(key) => Some(Refusal::TooMany(MAX_POLICIES)),
                 Err(problem) => Some(Refusal::Invalid(problem.clone())),
                 Ok(policy) => match &owners[&route_key(policy)] {
                     owner if *owner == key => None,
@@ -168,9 +127,6 @@ impl Policies {
     /// The policy that each route follows: the oldest.
     fn owners(&self) -> HashMap<RouteKey, &Key> {
         let mut owners = HashMap::<RouteKey, (&Key, &Known)>::new();
-        let age = |(key, known): (&Key, &Known)| {
-            (known.object.metadata.creation_timestamp.clone(), key.clone())
-        };
         for (key, known) in &self.known {
             let Ok(policy) = &known.policy else { continue };
             let owner = owners.entry(route_key(policy)).or_insert((key, known));
@@ -204,8 +160,7 @@ impl Policies {
                     readiness: Readiness::new(Shutdown::new()),
                 };
                 let reference = known.object.object_ref(&ApiResource::erase::<BurstPolicy>(&()));
-                let burst_requests = known.object.data.pointer("/status/burstRequests");
-                let burst_requests = burst_requests.and_then(Value::as_f64);
+                let burst_requests = reporter.burst_requests();
                 let handle = PolicyHandle { annotations: receiver, reference, burst_requests };
                 let (status, shared, policy) =
                     (records.status.clone(), self.shared.clone(), policy.clone());
@@ -266,6 +221,21 @@ fn phase(key: &Key, watch: &WatchSettings) -> Duration {
     Duration::from_millis((hash % interval + interval - now % interval) % interval)
 }
 
+/// The newest policies, beyond so many.
+fn too_many(known: &BTreeMap<Key, Known>, most: usize) -> HashSet<&Key> {
+    if known.len() <= most {
+        return HashSet::new();
+    }
+    let mut all: Vec<_> = known.iter().collect();
+    all.sort_by_cached_key(|entry| age(*entry));
+    all.into_iter().skip(most).map(|(key, _)| key).collect()
+}
+
+/// What sorts policies from the oldest to the newest.
+fn age((key, known): (&Key, &Known)) -> (Option<Time>, Key) {
+    (known.object.metadata.creation_timestamp.clone(), key.clone())
+}
+
 fn known(object: DynamicObject) -> (Key, Known) {
     let key = (object.namespace().unwrap_or_default(), object.name_any());
     let policy = ValidPolicy::read(&object);
@@ -275,4 +245,27 @@ fn known(object: DynamicObject) -> (Key, Known) {
 fn route_key(policy: &ValidPolicy) -> RouteKey {
     let route = &policy.route;
     (route.route_kind, route.namespace.clone(), route.route.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_of_too_many_policies_are_refused() {
+        let policy = |name: &str, created: &str| {
+            let metadata = json!({ "name": name, "creationTimestamp": created });
+            known(serde_json::from_value(json!({ "metadata": metadata })).unwrap())
+        };
+        let policies: BTreeMap<_, _> = [
+            policy("a", "2026-11-03T00:00:00Z"),
+            policy("b", "2026-11-01T00:00:00Z"),
+            policy("c", "2026-11-02T00:00:00Z"),
+        ]
+        .into();
+        assert_eq!(too_many(&policies, 3), HashSet::new());
+        assert_eq!(too_many(&policies, 2), [&(String::new(), "a".to_owned())].into());
+    }
 }

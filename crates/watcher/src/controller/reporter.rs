@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -15,7 +15,7 @@ use crate::{
     api_server::ApiServer,
     burst_policy::{BurstPolicy, BurstPolicyStatus},
     lease::Leadership,
-    route::{Error, FIELD_MANAGER},
+    route::{BurstRequests, Error, FIELD_MANAGER},
     status::Status,
     watch::Shared,
 };
@@ -47,28 +47,40 @@ pub(super) struct Reporter {
     generation: Option<i64>,
     written: BurstPolicyStatus,
     written_at: Option<Instant>,
+    /// Whether another controller may have written the status since.
+    is_outdated: bool,
     has_failed: bool,
 }
 
 impl Reporter {
     pub(super) fn new(shared: &Shared, object: &DynamicObject) -> Self {
-        let written = object.data.get("status").cloned().unwrap_or_default();
         Self {
             server: shared.server.clone(),
             leadership: shared.leadership.clone(),
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             generation: object.metadata.generation,
-            written: serde_json::from_value(written).unwrap_or_default(),
+            written: written(object),
             written_at: None,
+            is_outdated: false,
             has_failed: false,
         }
     }
 
-    /// Reports that the policy is refused, for ever.
+    /// The requests to burst, as the status has them.
+    pub(super) fn burst_requests(&self) -> Option<BurstRequests> {
+        let at = self.written.burst_requests_at.as_ref().map_or_else(Timestamp::now, |at| at.0);
+        let at = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
+        let requests = self.written.burst_requests? as f64;
+        Some(BurstRequests { at, requests })
+    }
+
+    /// Reports that the policy is refused, for ever. Its budget goes on.
     pub(super) async fn report_refusal(mut self, refusal: Refusal) {
         loop {
-            self.report_once(refusal.status(self.generation)).await;
+            let status = refusal.status(self.generation);
+            let burst_requests = self.written.burst_requests;
+            self.report_once(BurstPolicyStatus { burst_requests, ..status }).await;
             sleep(LOOK_EVERY).await;
         }
     }
@@ -86,6 +98,13 @@ impl Reporter {
 
     /// Writes a status if that is due, and if this controller is the one that decides.
     async fn report_once(&mut self, mut status: BurstPolicyStatus) {
+        if !self.leadership.is_held() {
+            self.is_outdated = true;
+            return;
+        }
+        if self.is_outdated && !self.read().await {
+            return;
+        }
         status.continue_from(&self.written);
         let since = self.written_at.map(|at| at.elapsed());
         let pause = if is_news(&self.written, &status) {
@@ -96,8 +115,12 @@ impl Reporter {
             NUMBERS_EVERY
         };
         let is_due = since.is_none_or(|since| pause <= since) && status != self.written;
-        if !is_due || !self.leadership.is_held() {
+        if !is_due {
             return;
+        }
+        if status.burst_requests != self.written.burst_requests {
+            let is_any = status.burst_requests.is_some_and(|requests| 0 < requests);
+            status.burst_requests_at = is_any.then(|| Time(Timestamp::now()));
         }
         self.written_at = Some(Instant::now());
         match timeout(LIMIT, self.write(&status)).await {
@@ -110,10 +133,17 @@ impl Reporter {
         }
     }
 
+    /// Reads the status that another controller has written; returns whether that is known.
+    async fn read(&mut self) -> bool {
+        let read = async { Ok::<_, Error>(self.api()?.get(&self.name).await?) };
+        let Ok(Ok(object)) = timeout(LIMIT, read).await else { return false };
+        self.written = written(&object);
+        self.is_outdated = false;
+        true
+    }
+
     async fn write(&self, status: &BurstPolicyStatus) -> Result<(), Error> {
-        let client = self.server.client().map_err(Error::Unreachable)?;
-        let resource = ApiResource::erase::<BurstPolicy>(&());
-        let api = Api::<DynamicObject>::namespaced_with(client, &self.namespace, &resource);
+        let api = self.api()?;
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(json!({ "status": status }));
@@ -121,11 +151,23 @@ impl Reporter {
         Ok(())
     }
 
+    fn api(&self) -> Result<Api<DynamicObject>, Error> {
+        let client = self.server.client().map_err(Error::Unreachable)?;
+        let resource = ApiResource::erase::<BurstPolicy>(&());
+        Ok(Api::namespaced_with(client, &self.namespace, &resource))
+    }
+
     fn log_failure(&mut self, why: &str) {
         if !std::mem::replace(&mut self.has_failed, true) {
             tracing::warn!("the controller cannot write the status of the policy: {why}");
         }
     }
+}
+
+/// The status of a policy.
+fn written(object: &DynamicObject) -> BurstPolicyStatus {
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
 }
 
 /// Whether more than numbers differ. The sentences hold numbers.

@@ -253,3 +253,27 @@ async fn a_status_is_written_on_change_and_seldom() {
     assert!(kubernetes.objects.status_writes() <= before + 2, "{before}");
     controller.shutdown.stop();
 }
+
+#[tokio::test]
+async fn the_status_goes_on_when_another_controller_takes_over() {
+    let (prometheus, kubernetes, first) = start();
+    kubernetes.objects.apply_policy("worker", spec());
+    is_ready(&kubernetes, "worker").await;
+    let second = Controller::start(prometheus.address, kubernetes.address);
+    let standby = async || second.get("/policies/default/worker/status").await.1;
+    eventually("the second stands by", async || standby().await.contains("Standby")).await;
+    prometheus.set_rate(200.0);
+    kubernetes.reaches(BURST).await;
+    let status = || kubernetes.objects.policy_status("worker").unwrap_or_default();
+    eventually("the decision is in the status", async || status()["state"] == "Burst").await;
+    let before = status();
+    first.shutdown.stop();
+    eventually("the second decides", async || !standby().await.contains("Standby")).await;
+    prometheus.set_rate(160.0);
+    eventually("the second writes the status", async || status()["rate"] == "160.0/s").await;
+    let after = status();
+    assert_eq!(after["since"], before["since"]);
+    let decisions = after["decisions"].as_array().unwrap();
+    let is_burst = |decision: &Value| decision["from"] == "100/0" && decision["to"] == "0/100";
+    assert!(decisions.iter().any(is_burst), "{decisions:?}");
+}

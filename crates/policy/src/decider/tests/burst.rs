@@ -127,6 +127,13 @@ fn a_budget_is_spent_while_the_rate_is_unknown_and_outlives_a_restart() {
     let decision = next.seconds(120, 20.0);
     assert_eq!((decision.reason.name(), next.in_force), ("OverBudget", HOME));
     next.until_within(3600, BURST, 20.0);
+    // Half of what was counted half an hour ago is over.
+    let mut later = Played::new(&budget, HOME);
+    let now = later.now();
+    later.decider.restore_budget(now - Duration::from_secs(1800), requests);
+    later.seconds(120, 20.0);
+    let left = later.decider.burst_requests().unwrap();
+    assert!((0.4..0.55).contains(&(left / requests)), "{left} of {requests}");
 }
 
 #[test]
