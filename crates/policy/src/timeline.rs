@@ -178,7 +178,8 @@ impl Timeline {
             count += 1;
         }
         let lengths = &mut lengths[..count];
-        (1 < count).then(|| *lengths.select_nth_unstable(count / 2).1)
+        // Of two, the shorter one: after a long outage, the other is the outage.
+        (1 < count).then(|| *lengths.select_nth_unstable((count - 1) / 2).1)
     }
 
     /// The distance of the scrapes, or the usual one until it is known.

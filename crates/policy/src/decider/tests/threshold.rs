@@ -71,6 +71,21 @@ fn an_unknown_rate_holds_and_what_was_counted_meanwhile_is_known_afterwards() {
 }
 
 #[test]
+fn after_an_outage_of_any_length_the_load_is_followed_at_once() {
+    for outage in [600, 900, 3600, 36_000] {
+        let mut played = Played::after_a_minute(&[], 5.0, HOME);
+        for (before, after, weights) in [(5.0, 20.0, BURST), (20.0, 5.0, HOME)] {
+            played.gap = Some("timeout");
+            played.seconds(outage, before);
+            played.gap = None;
+            let (seconds, _) = played.until(weights, after);
+            assert!(seconds < 30, "{weights} after {seconds} s, and an outage of {outage} s");
+            played.seconds(60, after);
+        }
+    }
+}
+
+#[test]
 fn a_blip_beside_fresh_samples_changes_nothing() {
     let mut played = Played::after_a_minute(&[], 20.0, BURST);
     for second in 0..40 {
