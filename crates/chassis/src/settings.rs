@@ -10,7 +10,7 @@ mod tests;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
-use clap::{Arg, Command, Parser, error::ErrorKind};
+use clap::{Arg, Command, CommandFactory, Parser, error::ErrorKind};
 
 use crate::logs::{self, LogSettings};
 
@@ -96,6 +96,18 @@ fn without_empty_variables(command: Command) -> Command {
 pub fn from_arguments<C: Settings>(arguments: &[&str]) -> Result<C, String> {
     let arguments = std::iter::once("test").chain(arguments.iter().copied());
     validate(C::try_parse_from(arguments)).map_err(|exit| exit.text)
+}
+
+/// Checks the values of arguments, without the environment and without what is checked of several together.
+///
+/// # Errors
+/// A line that names the variable, its value and what is accepted.
+pub fn check_values<C: CommandFactory>(arguments: &[String]) -> Result<(), String> {
+    let name = std::iter::once("check");
+    let arguments = name.chain(arguments.iter().map(String::as_str));
+    let command = C::command().mut_args(|arg| arg.env(None));
+    let parsed = command.try_get_matches_from(arguments);
+    parsed.map(|_| ()).map_err(|error| error_line::describe(&error, C::command()))
 }
 
 fn validate<C: Settings>(parsed: Result<C, clap::Error>) -> Result<C, Exit> {

@@ -149,6 +149,8 @@ impl<R: BufRead> Trace<R> {
                 "it is not UTF-8; accepted: a count, or time,rate".to_owned(),
             )
         })?;
+        // Some programs begin a file with the mark of its byte order.
+        let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { text };
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         match self.format {
             None if text.trim().is_empty() => Ok(()),
@@ -164,7 +166,7 @@ impl<R: BufRead> Trace<R> {
             text.chars().next().is_some_and(|first| first.is_alphabetic() || first == '"');
         self.format = Some(if text.contains(',') { Format::Csv } else { Format::Counts });
         match self.format {
-            _ if is_header && self.line == 1 && parse_rate(text, 0).is_err() => Ok(()),
+            _ if is_header && self.line == 1 && parse_rate(text, 0).is_err() => check_names(text),
             Some(Format::Csv) => self.read_row(text),
             _ => self.read_count(text),
         }
@@ -260,4 +262,16 @@ impl<R: BufRead> Iterator for Trace<R> {
         self.is_over = !matches!(second, Ok(Some(_)));
         second.map(|second| second.map(|Second(requests)| requests)).transpose()
     }
+}
+
+/// Refuses the names of columns that are the other way round.
+fn check_names(text: &str) -> Result<(), TraceError> {
+    let names: Vec<_> =
+        text.split(',').map(|name| name.trim_matches(['"', ' ']).to_lowercase()).collect();
+    let is_swapped = names.len() == 2 && ["time", "timestamp", "date"].contains(&names[1].as_str());
+    if !is_swapped {
+        return Ok(());
+    }
+    let problem = "the time is the second column; accepted: time,rate".to_owned();
+    Err(TraceError::Value { line: 1, column: 1, problem })
 }

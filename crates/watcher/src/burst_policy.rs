@@ -3,6 +3,7 @@
 mod crd;
 mod fields;
 mod status;
+mod values;
 
 use anyhow::Context as _;
 use kube::{
@@ -24,6 +25,7 @@ pub use crd::crd;
 pub(crate) use fields::with_fields;
 pub use status::BurstPolicyStatus;
 pub(crate) use status::{DecisionSummary, condition};
+pub(crate) use values::check_known;
 
 /// One service whose traffic bursts: its route, where its traffic is seen, and how it is decided.
 #[derive(CustomResource, Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -119,8 +121,10 @@ impl ValidPolicy {
             route.validate()?;
             watch.validate()
         };
+        let spec = object.data.get("spec");
+        spec.map_or(Ok(()), values::check)?;
         validate().map_err(|error| with_fields(&error))?;
-        check_required(object.data.get("spec"), watch.policy.policy)?;
+        check_required(spec, watch.policy.policy)?;
         Ok(Self { route, watch })
     }
 }

@@ -180,10 +180,6 @@ impl WatchSettings {
     /// # Errors
     /// A line that names the variables, their values and what is accepted.
     pub fn validate(&self) -> Result<(), String> {
-        // The schema of a policy says so, but a cluster may have an older one.
-        if self.interval.is_zero() {
-            return Err("INTERVAL: \"0s\" is not accepted; accepted: 100ms to 1h".to_owned());
-        }
         self.signal.query.validate()?;
         if self.signal.source.source == SourceKind::Callers {
             self.signal.source.selector(&self.signal.query.series)?;

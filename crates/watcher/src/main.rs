@@ -8,6 +8,9 @@ use std::{
 use anyhow::Context as _;
 use watcher::{Command, Config, ControllerCommand, ControllerConfig, ReplayConfig};
 
+/// How a shell reports that Ctrl-C has ended a program.
+const INTERRUPTED: i32 = 130;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if ControllerConfig::is_meant_by(&arguments) {
@@ -25,7 +28,12 @@ fn main() -> ExitCode {
         });
     }
     if ReplayConfig::is_meant_by(&arguments) {
-        return chassis::main(|config: ReplayConfig, _| async move {
+        return chassis::main(|config: ReplayConfig, shutdown| async move {
+            // A replay keeps its thread busy, and has nothing to finish.
+            tokio::spawn(async move {
+                shutdown.draining().await;
+                std::process::exit(INTERRUPTED);
+            });
             let mut output = BufWriter::new(std::io::stdout());
             watcher::replay(&config, &mut output)?;
             output.flush().context("printing the result")

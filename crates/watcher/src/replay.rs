@@ -7,6 +7,7 @@ mod decisions;
 mod history;
 mod load;
 mod output;
+mod played;
 mod report;
 mod rules;
 mod run;
@@ -20,6 +21,7 @@ use chart::Chart;
 pub use config::{ReplayCommand, ReplayConfig};
 use load::Load;
 use output::{Line, Summary};
+use played::PlayedSettings;
 use report::Report;
 use rules::NamedRule;
 use run::Run;
@@ -34,19 +36,20 @@ use crate::config::WatchSettings;
 /// When the load cannot be read, with the line and the column; when the report cannot be written; or when
 /// nobody reads the output.
 pub fn replay(config: &ReplayConfig, out: &mut impl Write) -> anyhow::Result<()> {
-    let settings = config.settings()?;
+    let played = PlayedSettings::new(config)?;
     if config.decisions {
-        return decisions::print(config, &settings, out);
+        return decisions::print(config, &played.watch, out);
     }
-    compare(config, &settings, out)
+    compare(config, &played, out)
 }
 
 /// Prints what each rule would have done.
 fn compare(
     config: &ReplayConfig,
-    settings: &WatchSettings,
+    played: &PlayedSettings,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let settings = &played.watch;
     let rules = NamedRule::all(&settings.policy);
     let grid =
         config.sweep.as_ref().map(|ranges| Grid::new(ranges, &settings.policy)).transpose()?;
@@ -78,7 +81,7 @@ fn compare(
         runs.iter().filter_map(|run| SweepResult::of(grid, run, config.price_per_million))
     });
     let summary = Summary {
-        note: load.note(),
+        note: played.note(load.note()),
         capacity: config.primary_carries(settings),
         price: config.price_per_million,
         lines: lines.collect(),

@@ -5,6 +5,9 @@ use jiff::Timestamp;
 /// The largest rate, in requests per second.
 const MAX_RATE: f64 = 1e9;
 
+/// The last second of the year 9999, which a date can name.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
 /// Parses a rate; an empty text and `NaN` are unknown. The error has its column.
 pub(super) fn parse_rate(text: &str, offset: usize) -> Result<Option<f64>, (usize, String)> {
     let column = offset + text.chars().take_while(|letter| letter.is_whitespace()).count() + 1;
@@ -25,7 +28,12 @@ pub(super) fn parse_time(text: &str) -> Result<f64, String> {
     if let Ok(seconds) = text.parse::<f64>()
         && seconds.is_finite()
     {
-        return Ok(seconds);
+        return match seconds.abs() <= LAST_SECOND {
+            true => Ok(seconds),
+            false => Err(format!(
+                "{text:?} is not accepted; accepted: seconds since 1970, not milliseconds"
+            )),
+        };
     }
     let time = text.parse::<Timestamp>();
     time.map(|time| time.as_millisecond() as f64 / 1000.0).map_err(|_| {

@@ -25,6 +25,8 @@ fn counts_are_one_a_line() {
     check("3\n0\n2.5\n", &[Some(3.0), Some(0.0), Some(2.5)]);
     check("count\r\n3\r\n4\r\n", &[Some(3.0), Some(4.0)]);
     check("\n\n 3\n4", &[Some(3.0), Some(4.0)]);
+    check("\u{feff}3\n4", &[Some(3.0), Some(4.0)]);
+    check("\u{feff}time,rate\n1,3\n2,4\n", &[Some(3.0), Some(4.0)]);
     check("3\n\nNaN\n4\n", &[Some(3.0), None, None, Some(4.0)]);
 }
 
@@ -63,7 +65,9 @@ fn a_bad_trace_is_refused_with_the_line_and_the_column() {
     refused("0,1\n1,1e300\n", "line 2, column 3: \"1e300\"");
     refused("5,1\n4,1\n", "line 2, column 1: \"4\" is not after the line before");
     refused("5,1\n5,1\n", "line 2, column 1: \"5\" is not after");
-    refused("0,1\n1e12,1\n", "more than a year after");
+    refused("0,1\n1e11,1\n", "more than a year after");
+    refused("0,1\n1795975200000,1\n", "accepted: seconds since 1970, not milliseconds");
+    refused("rate,time\n5,1\n", "line 1, column 1: the time is the second column");
     refused("0,1,7\n", "line 1, column 5: a third column; accepted: time,rate");
     refused("0,1\n2\n", "line 2, column 2: a column is missing");
     refused(&format!("1\n{}\n", "1,".repeat(1_000_000)), "line 2, column 1: it has more than 1024");

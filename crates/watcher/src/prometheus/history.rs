@@ -8,7 +8,10 @@ use policy::{CountedInterval, CounterSeries, Observation, RequestHistory};
 use super::{Prometheus, Unknown, answer::Answer, answer::rate, counters::counters};
 
 /// The first piece. A piece with a small answer doubles the next one.
-const FIRST_PIECE: Duration = Duration::from_secs(3600);
+const FIRST_PIECE: Duration = Duration::from_secs(300);
+
+/// How long the first answer may take. It is small, so a Prometheus that takes longer does not answer at all.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// The shortest piece. If even that is too much, reading fails.
 const MIN_PIECE: Duration = Duration::from_secs(60);
@@ -41,6 +44,8 @@ pub(crate) struct HistoryReader {
     read_until: Duration,
     until: Duration,
     piece: Duration,
+    /// The longest piece that Prometheus does not refuse, as far as is known.
+    longest_piece: Duration,
     requests: RequestHistory,
     /// Intervals that begin earlier were taken, or are not asked for.
     taken_until: Duration,
@@ -55,6 +60,7 @@ impl HistoryReader {
             read_until: from.saturating_sub(lead),
             until,
             piece: FIRST_PIECE,
+            longest_piece: MAX_PIECE,
             requests: RequestHistory::new(None, Duration::ZERO),
             taken_until: from,
             has_answered: false,
@@ -84,12 +90,19 @@ impl HistoryReader {
                 Ok((intervals, samples)) => {
                     self.read_until = to;
                     if samples < FEW_SAMPLES {
-                        self.piece = (self.piece * 2).min(MAX_PIECE);
+                        self.piece = (self.piece * 2).min(self.longest_piece);
                     }
                     return Ok(Some(intervals));
                 }
+                Err(Unknown::Timeout(limit)) if !self.has_answered => {
+                    return Err(Unknown::Unreachable(format!("no answer within {limit:?}")));
+                }
                 Err(unknown) if is_too_much(&unknown) && MIN_PIECE < self.piece => {
                     self.piece = (self.piece / 2).max(MIN_PIECE);
+                    // A slow answer may be quick the next time.
+                    if !matches!(unknown, Unknown::Timeout(_)) {
+                        self.longest_piece = self.piece;
+                    }
                 }
                 Err(unknown) => return Err(unknown),
             }
@@ -100,15 +113,18 @@ impl HistoryReader {
     /// Reads up to `to`; returns the intervals, and the number of samples behind them.
     async fn read(&mut self, to: Duration) -> Result<(Vec<CountedInterval>, usize), Unknown> {
         let (from, prometheus) = (self.read_until, &self.prometheus);
+        // Before the first answer the URL may be wrong, and nothing is lost.
+        let (attempts, limit) = match self.has_answered {
+            true => (ATTEMPTS, ANSWER_WITHIN),
+            false => (0, FIRST_ANSWER_WITHIN),
+        };
         let ask = async || {
             if prometheus.settings.has_query() {
-                prometheus.averages_between(from, to).await
+                prometheus.averages_between((from, to), limit).await
             } else {
-                prometheus.counters_between(from, to).await
+                prometheus.counters_between((from, to), limit).await
             }
         };
-        // Before the first answer the URL may be wrong, and nothing is lost.
-        let attempts = if self.has_answered { ATTEMPTS } else { 0 };
         let patient = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(500))
             .with_max_times(attempts)
@@ -133,12 +149,16 @@ type Portions = Vec<(Duration, Observation)>;
 
 impl Prometheus {
     /// The counters of a time in the past.
-    async fn counters_between(&self, from: Duration, to: Duration) -> Result<Portions, Unknown> {
+    async fn counters_between(
+        &self,
+        (from, to): (Duration, Duration),
+        limit: Duration,
+    ) -> Result<Portions, Unknown> {
         let range = to.saturating_sub(from).as_secs();
         let query = format!("{}[{range}s]", self.settings.series);
         let at = seconds(to);
         let parameters = [("query", query.as_str()), ("time", at.as_str())];
-        let body = self.connection.get("query", &parameters, ANSWER_WITHIN).await?;
+        let body = self.connection.get("query", &parameters, limit).await?;
         let series = counters(&Answer::parse(&body)?.samples()?, &self.settings);
         let mut portions = Vec::new();
         let mut start = from;
@@ -152,7 +172,11 @@ impl Prometheus {
     }
 
     /// The values of `QUERY` of a time in the past. Each counts for the time since the one before.
-    async fn averages_between(&self, from: Duration, to: Duration) -> Result<Portions, Unknown> {
+    async fn averages_between(
+        &self,
+        (from, to): (Duration, Duration),
+        limit: Duration,
+    ) -> Result<Portions, Unknown> {
         let [start, end, step] = [from + QUERY_STEP, to, QUERY_STEP].map(seconds);
         let parameters = [
             ("query", self.settings.query.as_str()),
@@ -160,7 +184,7 @@ impl Prometheus {
             ("end", end.as_str()),
             ("step", step.as_str()),
         ];
-        let body = self.connection.get("query_range", &parameters, ANSWER_WITHIN).await?;
+        let body = self.connection.get("query_range", &parameters, limit).await?;
         let series = Answer::parse(&body)?.samples()?;
         let values = match series.as_slice() {
             [] => &[][..],

@@ -1,7 +1,6 @@
 //! The settings of a replay.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -10,15 +9,11 @@ use anyhow::Context as _;
 use chassis::{logs::LogSettings, settings::Settings};
 use clap::{Parser, ValueEnum};
 use jiff::Timestamp;
-use kube::api::DynamicObject;
 use replay::{Shape, Signal};
 use value_parsers::{List, list, not_negative, number};
 
 use super::sweep::SweepRange;
-use crate::{
-    burst_policy::ValidPolicy,
-    config::{PrometheusSettings, SourceKind, WatchSettings},
-};
+use crate::config::{PrometheusSettings, SourceKind, WatchSettings};
 
 /// Plays the policy over a recorded load: what it would have done, and what that costs, beside other rules
 #[derive(Clone, Debug, Parser)]
@@ -53,7 +48,8 @@ pub struct ReplayConfig {
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
 
-    /// The file of a `BurstPolicy` to play, in YAML. Default: the settings below
+    /// The file of a `BurstPolicy` to play, in YAML. Then the settings of the policy below do not count. Default:
+    /// those settings
     #[arg(long, value_name = "FILE")]
     pub policy_file: Option<PathBuf>,
 
@@ -62,7 +58,7 @@ pub struct ReplayConfig {
     #[arg(long, value_parser = list(str::parse::<Signal>))]
     pub signal: Option<List<Signal>>,
 
-    /// How the requests of a second arrive: even, random (independent visitors), or both, separated by commas.
+    /// How the requests of a second arrive: even, random (independent visitors), or even,random.
     /// If a line covers more than a second, nobody knows: then both bracket the truth. Default: even, and with
     /// --from both
     #[arg(long, value_parser = list(arrival_kind))]
@@ -72,7 +68,8 @@ pub struct ReplayConfig {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// The requests per second that primary really carries, 0.001 to 1000000. Default: CAPACITY
+    /// The requests per second that primary really carries, 0.001 to 1000000. Default: CAPACITY. With
+    /// `CAPACITY_SERVICE` or `CAPACITY_QUERY`, this is what they show
     #[arg(long, value_name = "RATE", value_parser = number(0.001..=1_000_000.0))]
     pub primary_carries: Option<f64>,
 
@@ -169,23 +166,6 @@ impl ReplayConfig {
     #[must_use]
     pub fn is_meant_by(arguments: &[String]) -> bool {
         matches!(arguments, [_, first, ..] if first == "replay")
-    }
-
-    /// The settings to play: those of the `BurstPolicy`, if there is one.
-    pub(super) fn settings(&self) -> anyhow::Result<WatchSettings> {
-        let Some(path) = &self.policy_file else { return Ok(self.watch.clone()) };
-        let name = || format!("--policy-file: {}", path.display());
-        let text = fs::read_to_string(path).with_context(name)?;
-        let object: DynamicObject = serde_saphyr::from_str(&text).with_context(name)?;
-        let kind = object.types.as_ref().map(|types| types.kind.as_str());
-        anyhow::ensure!(
-            kind == Some("BurstPolicy"),
-            "{}: its kind is {}; accepted: BurstPolicy",
-            name(),
-            kind.unwrap_or("missing")
-        );
-        let policy = ValidPolicy::read(&object).map_err(anyhow::Error::msg).with_context(name)?;
-        Ok(policy.watch)
     }
 
     /// What primary really carries, in requests per second.
@@ -285,6 +265,9 @@ impl Settings for ReplayConfig {
     fn validate(&self) -> Result<(), String> {
         if self.from.is_none() && (self.until.is_some() || self.save.is_some()) {
             return Err("--until, --save: they are accepted only with --from".to_owned());
+        }
+        if self.report.is_some() && [&self.trace, &self.policy_file].contains(&&self.report) {
+            return Err("--report: it names a file that is read; accepted: another file".to_owned());
         }
         self.prometheus.validate()?;
         self.watch.signal.query.validate()?;

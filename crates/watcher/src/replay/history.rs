@@ -46,12 +46,13 @@ impl History {
     ) -> anyhow::Result<Self> {
         let query = &settings.signal.query;
         let name = if query.has_query() { &query.query } else { &query.series };
-        let saved = config.save.as_deref().map(|path| Saved::open(path, name)).transpose()?;
+        let saved = config.save.as_deref().map(|path| Saved::open(path, name, span)).transpose()?;
         let connection = Arc::new(Connection::new(&config.prometheus)?);
         let prometheus = Prometheus::new(connection, query.clone(), settings.timeout());
         let from = saved.as_ref().and_then(|saved| saved.continues_at);
         let reader = HistoryReader::new(prometheus, from.unwrap_or(span.from), span.until);
         let earlier = saved.as_ref().map(Saved::text).transpose()?;
+        let saved_distance = saved.as_ref().and_then(|saved| saved.distance);
         let (sender, receiver) = sync_channel(WAITING_PIECES);
         let known_until = from.is_none().then_some(span.from);
         let task = Task { reader, span, saved, known_until };
@@ -71,7 +72,7 @@ impl History {
             Some(earlier) => Box::new(BufReader::new(earlier).chain(pieces)),
             None => Box::new(pieces),
         };
-        Ok(Self { text, scrape })
+        Ok(Self { text, scrape: scrape.or(saved_distance) })
     }
 }
 

@@ -83,7 +83,7 @@ impl SweepResult {
                 write!(out, "{}", column(name, &value))?;
             }
             let cost = output::cost_text(*cost);
-            let marks = [(self.comparison.knee, "  recommended"), (self.as_set, "  as set")];
+            let marks = [(self.recommended(), "  recommended"), (self.as_set, "  as set")];
             let marks: String =
                 marks.iter().filter(|(at, _)| *at == index).map(|(_, mark)| *mark).collect();
             writeln!(
@@ -131,7 +131,7 @@ impl SweepResult {
                 outcome.writes,
                 text(cost),
                 self.comparison.frontier.contains(&index),
-                self.comparison.knee == index,
+                self.recommended() == index,
                 self.as_set == index
             )?;
         }
@@ -157,7 +157,7 @@ impl SweepResult {
             "arrivals": self.arrivals.name(),
             "parameters": self.parameters,
             "points": self.points.iter().enumerate().map(point).collect::<Vec<_>>(),
-            "knee": self.comparison.knee,
+            "knee": self.recommended(),
             "as_set": self.as_set,
             "recommendation": self.recommendation(),
         })
@@ -167,10 +167,24 @@ impl SweepResult {
     fn intervals(&self, index: usize) -> [[f64; 2]; 2] {
         let interval = self.comparison.intervals[index];
         let requests = self.points[index].outcome.requests.max(1.0);
-        [interval.map(|cost| cost.late), interval.map(|cost| cost.to_burst / requests)]
+        [interval.map(|cost| cost.late), interval.map(|cost| (cost.to_burst / requests).min(1.0))]
+    }
+
+    /// Whether all settings do the same.
+    fn is_indifferent(&self) -> bool {
+        let cost = |point: &Point| (point.outcome.late_seconds, point.outcome.to_burst.round());
+        self.points.iter().all(|point| cost(point) == cost(&self.points[0]))
+    }
+
+    fn recommended(&self) -> usize {
+        if self.is_indifferent() { self.as_set } else { self.comparison.knee }
     }
 
     fn recommendation(&self) -> String {
+        if self.is_indifferent() {
+            return "All of these settings do the same with this load: keep what is set."
+                .to_owned();
+        }
         let knee = self.comparison.knee;
         let Point { values, outcome, .. } = &self.points[knee];
         let [late, share] = self.intervals(knee);

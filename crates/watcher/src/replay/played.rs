@@ -1,0 +1,142 @@
+//! The settings that a replay plays, and what it must assume for that.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use anyhow::Context as _;
+use kube::api::DynamicObject;
+use policy::{Settings, ThresholdSettings};
+
+use super::ReplayConfig;
+use crate::{
+    burst_policy::{ValidPolicy, check_known},
+    config::WatchSettings,
+};
+
+/// The largest file of a policy, in bytes.
+const MAX_POLICY: u64 = 1 << 20;
+
+/// The settings, and what the load does not show of them.
+pub(super) struct PlayedSettings {
+    pub(super) watch: WatchSettings,
+    /// What is assumed; empty if nothing is.
+    pub(super) assumptions: Vec<String>,
+}
+
+impl PlayedSettings {
+    /// Reads the policy, and puts assumptions where it asks for what only a cluster shows.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or only `--primary-carries` can say what primary carries.
+    pub(super) fn new(config: &ReplayConfig) -> anyhow::Result<Self> {
+        let mut watch = match &config.policy_file {
+            None => config.watch.clone(),
+            Some(path) => {
+                read_policy(path).with_context(|| format!("--policy-file: {}", path.display()))?
+            }
+        };
+        let mut assumptions = Vec::new();
+        if is_capacity_measured(&watch.policy) {
+            let carries = config.primary_carries.context(
+                "--primary-carries: missing; the load does not show what CAPACITY_SERVICE or CAPACITY_QUERY would",
+            )?;
+            fix_capacity(&mut watch.policy, carries);
+            assumptions.push(format!("Primary is taken to carry {carries}/s all the time."));
+        }
+        let burst = &mut watch.policy.burst;
+        let ready = (burst.burst_ready_query.take(), burst.burst_ready_url.take());
+        if ready != (None, None) {
+            assumptions.push("Burst is taken to be ready all the time.".to_owned());
+        }
+        Ok(Self { watch, assumptions })
+    }
+
+    /// What is assumed, and what the load does not show; `None` if there is neither.
+    pub(super) fn note(&self, of_load: Option<String>) -> Option<String> {
+        let all: Vec<_> = self.assumptions.iter().cloned().chain(of_load).collect();
+        (!all.is_empty()).then(|| all.join(" "))
+    }
+}
+
+fn is_capacity_measured(policy: &Settings) -> bool {
+    let capacity = &policy.capacity;
+    capacity.capacity_service.is_some() || capacity.capacity_query.is_some()
+}
+
+/// Makes the capacity a number. The thresholds are for the capacity that is set, and change with it.
+fn fix_capacity(policy: &mut Settings, carries: f64) {
+    let scale = carries / policy.capacity.capacity;
+    let ThresholdSettings { burst_above, home_below, .. } = &mut policy.threshold;
+    (*burst_above, *home_below) = (*burst_above * scale, *home_below * scale);
+    policy.capacity.capacity = carries;
+    (policy.capacity.capacity_service, policy.capacity.capacity_query) = (None, None);
+}
+
+fn read_policy(path: &Path) -> anyhow::Result<WatchSettings> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_POLICY + 1).read_to_string(&mut text)?;
+    anyhow::ensure!(
+        text.len() as u64 <= MAX_POLICY,
+        "it has more than {MAX_POLICY} bytes; accepted: a BurstPolicy"
+    );
+    let object: DynamicObject = serde_saphyr::from_str(&text)?;
+    let kind = object.types.as_ref().map(|types| types.kind.as_str());
+    anyhow::ensure!(
+        kind == Some("BurstPolicy"),
+        "its kind is {}; accepted: BurstPolicy",
+        kind.unwrap_or("missing")
+    );
+    object.data.get("spec").map_or(Ok(()), check_known).map_err(anyhow::Error::msg)?;
+    Ok(ValidPolicy::read(&object).map_err(anyhow::Error::msg)?.watch)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use chassis::settings::from_arguments;
+
+    use super::*;
+
+    fn played(arguments: &[&str]) -> anyhow::Result<PlayedSettings> {
+        let arguments = [&["--shape=step"], arguments].concat();
+        PlayedSettings::new(&from_arguments(&arguments).unwrap())
+    }
+
+    #[test]
+    fn what_only_a_cluster_shows_is_assumed_or_asked_for() {
+        let error = played(&["--capacity-query=up"]).err().unwrap().to_string();
+        assert!(error.starts_with("--primary-carries: missing"), "{error}");
+        let arguments = [
+            "--capacity-service=cart",
+            "--capacity=5",
+            "--primary-carries=20",
+            "--burst-above=5",
+            "--home-below=4",
+            "--burst-ready-query=up",
+        ];
+        let PlayedSettings { watch, assumptions } = played(&arguments).unwrap();
+        let policy = &watch.policy;
+        assert_eq!((policy.capacity.capacity, policy.threshold.burst_above), (20.0, 20.0));
+        assert!(!policy.burst.must_be_ready() && !is_capacity_measured(policy));
+        assert_eq!(assumptions.len(), 2);
+        assert!(played(&[]).unwrap().assumptions.is_empty());
+    }
+
+    #[test]
+    fn a_file_is_checked_as_an_api_server_checks_it() {
+        for (spec, says) in [
+            ("{route: {name: a}, policy: Spill, capacity: {requestsPerSecond: -5}}", "-5"),
+            ("{route: {name: a}, spill: {headrom: 0.5}}", "no such field"),
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            writeln!(
+                file,
+                "kind: BurstPolicy\napiVersion: a/v1\nmetadata: {{name: a}}\nspec: {spec}"
+            )
+            .unwrap();
+            let error = read_policy(file.path()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        assert!(read_policy(Path::new("/dev/zero")).unwrap_err().to_string().contains("more than"));
+    }
+}
