@@ -3,8 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use fakes::testing::eventually;
+use serde_json::json;
 use tokio::time::sleep;
 
+use crate::controller::{Controller, spec};
 use crate::support::{
     BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, start_both,
 };
@@ -101,18 +103,31 @@ async fn without_an_answer_about_the_lease_nobody_decides() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_writes_nothing_takes_the_route_from_nobody() {
+async fn a_policy_that_writes_nothing_takes_the_route_from_nobody() {
     let (prometheus, kubernetes) = start_both();
     prometheus.set_rate(50.0);
-    let watcher = start(&prometheus, kubernetes.address);
+    let watcher = start_with(&prometheus, kubernetes.address, &["--lease=another"]);
     eventually("it leads", async || leads(&watcher).await).await;
     let named = kubernetes.objects.annotation("istiowatcher/leader");
-    let other = start_with(&prometheus, kubernetes.address, &["--lease=other", "--dry-run"]);
-    eventually("the other one decides, too", async || leads(&other).await).await;
+    let controller = Controller::start(prometheus.address, kubernetes.address);
+    let (mut dry, paused) = (spec(), spec());
+    dry["dryRun"] = json!(true);
+    kubernetes.objects.apply_policy("dry", dry);
+    kubernetes.objects.apply_policy("paused", paused);
+    kubernetes.objects.annotate_policy("paused", json!({ "istiowatcher/pause": "true" }));
+    let decides = async |policy: &str, reason: &str| {
+        let path = format!("/policies/default/{policy}/status");
+        eventually(policy, async || controller.get(&path).await.1.contains(reason)).await;
+    };
+    decides("dry", "\"NoChange\"").await;
     prometheus.set_rate(200.0);
     kubernetes.reaches(BURST).await;
+    kubernetes.objects.delete_policy("dry");
+    decides("paused", "\"Paused\"").await;
+    prometheus.set_rate(50.0);
+    kubernetes.reaches(HOME).await;
     assert_eq!(kubernetes.objects.annotation("istiowatcher/leader"), named);
-    assert_eq!(watcher.count("writes", "ok").await, 1);
+    assert_eq!(watcher.count("writes", "ok").await, 2);
 }
 
 #[tokio::test]
