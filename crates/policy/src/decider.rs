@@ -171,7 +171,7 @@ impl Decider {
     /// Decides by the traffic that was observed last, and by the route.
     pub fn decide(&mut self, now: Duration, route: &Route) -> Decision {
         let in_force = route.weights;
-        self.observe_route(now, in_force);
+        self.follow(now, in_force);
         for breaker in [&mut self.burst_breaker, &mut self.primary_breaker] {
             breaker.observe(now, self.requests.timeline(), &self.shares, in_force);
         }
@@ -193,11 +193,6 @@ impl Decider {
         self.limit_writes(now, proposal, route)
     }
 
-    /// Observes the route while another watcher decides. Only who decides judges the clusters.
-    pub fn follow(&mut self, now: Duration, in_force: Weights) {
-        self.observe_route(now, in_force);
-    }
-
     /// Why the route may not be written now, even if that is urgent; `None` if it may.
     pub fn write_hold(&mut self, now: Duration) -> Option<Reason> {
         self.write_limit.check(now, true)
@@ -213,8 +208,9 @@ impl Decider {
         self.write_limit.record_failure(now, retry_after);
     }
 
-    /// Observes the weights in force, and what they do.
-    fn observe_route(&mut self, now: Duration, in_force: Weights) {
+    /// Observes the weights in force, and what they do. While another watcher decides, that is all: only who
+    /// decides judges the clusters.
+    pub fn follow(&mut self, now: Duration, in_force: Weights) {
         self.shares.observe(now, in_force);
         self.requests.observe_split(&self.shares, in_force);
         let movable_share = self.requests.movable_share();
