@@ -122,8 +122,8 @@ impl ValidPolicy {
             watch.validate()
         };
         let spec = object.data.get("spec");
-        spec.map_or(Ok(()), values::check)?;
         validate().map_err(|error| with_fields(&error))?;
+        spec.map_or(Ok(()), values::check)?;
         check_required(spec, watch.policy.policy)?;
         Ok(Self { route, watch })
     }

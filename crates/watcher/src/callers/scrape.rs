@@ -20,6 +20,9 @@ const MAX_TEXT: usize = 1024 * 1024;
 /// The number of callers whose text is kept for other policies. Beyond that, those that nobody reads are forgotten.
 const MAX_KEPT: usize = 2_000;
 
+/// A text is kept for so long; then no policy takes it any more.
+const KEPT_FOR: Duration = Duration::from_secs(1);
+
 /// Why a caller is not read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ScrapeError {
@@ -60,7 +63,14 @@ type Slot = Arc<AsyncMutex<Option<(Instant, Scraped)>>>;
 /// The client of all callers.
 pub(crate) struct Scraper {
     client: Client,
-    slots: Mutex<HashMap<Url, Slot>>,
+    slots: Mutex<Slots>,
+}
+
+/// The callers whose text is kept.
+struct Slots {
+    by_url: HashMap<Url, Slot>,
+    /// When old texts were forgotten last.
+    swept_at: Instant,
 }
 
 impl Scraper {
@@ -70,7 +80,8 @@ impl Scraper {
         // A caller is asked without TLS, so no certificate is loaded.
         let client =
             crate::http_clients::builder().tls_certs_only([]).pool_max_idle_per_host(1).no_proxy();
-        Ok(Self { client: client.build()?, slots: Mutex::default() })
+        let slots = Slots { by_url: HashMap::new(), swept_at: Instant::now() };
+        Ok(Self { client: client.build()?, slots: Mutex::new(slots) })
     }
 
     /// Reads a caller, or takes what another policy read no longer than `max_age` ago. `name` is the host that
@@ -100,10 +111,12 @@ impl Scraper {
 
     fn slot(&self, url: &Url) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if MAX_KEPT <= slots.len() {
-            slots.retain(|_, slot| 1 < Arc::strong_count(slot));
+        if KEPT_FOR <= slots.swept_at.elapsed() || MAX_KEPT <= slots.by_url.len() {
+            let is_full = MAX_KEPT <= slots.by_url.len();
+            slots.by_url.retain(|_, slot| is_read(slot) || (!is_full && is_young(slot)));
+            slots.swept_at = Instant::now();
         }
-        Arc::clone(slots.entry(url.clone()).or_default())
+        Arc::clone(slots.by_url.entry(url.clone()).or_default())
     }
 
     async fn ask(&self, url: Url, name: &str, limit: Duration) -> Scraped {
@@ -117,6 +130,17 @@ impl Scraper {
         let text = str::from_utf8(&body).map_err(|_| NotRead::NotMetrics)?;
         Ok((at, text.into()))
     }
+}
+
+fn is_read(slot: &Slot) -> bool {
+    1 < Arc::strong_count(slot)
+}
+
+fn is_young(slot: &Slot) -> bool {
+    let newest = slot.try_lock();
+    newest.is_ok_and(|newest| {
+        newest.as_ref().is_some_and(|(asked_at, _)| asked_at.elapsed() < KEPT_FOR)
+    })
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, ScrapeError> {
@@ -142,7 +166,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use axum::{Router, routing::get};
-    use fakes::testing::{listener, spawn};
+    use fakes::testing::{free_port, listener, pass, spawn};
 
     use super::*;
 
@@ -169,5 +193,18 @@ mod tests {
         assert_eq!(reads.load(Ordering::Relaxed), 1);
         read(Duration::ZERO).await.unwrap();
         assert_eq!(reads.load(Ordering::Relaxed), 2, "it is too old for a later tick");
+    }
+
+    #[tokio::test]
+    async fn the_text_of_a_caller_that_is_gone_is_forgotten() {
+        let scraper = Scraper::new().unwrap();
+        let read = async |port: u16| {
+            let url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+            let _ = scraper.scrape(url, "callers", Duration::ZERO, Duration::from_secs(5)).await;
+            scraper.slots.lock().unwrap().by_url.len()
+        };
+        assert_eq!((read(free_port()).await, read(free_port()).await), (1, 2));
+        pass(KEPT_FOR).await;
+        assert_eq!(read(free_port()).await, 1);
     }
 }

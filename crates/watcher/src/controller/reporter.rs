@@ -136,7 +136,10 @@ impl Reporter {
     /// Reads the status that another controller has written; returns whether that is known.
     async fn read(&mut self) -> bool {
         let read = async { Ok::<_, Error>(self.api()?.get(&self.name).await?) };
-        let Ok(Ok(object)) = timeout(LIMIT, read).await else { return false };
+        let Ok(Ok(object)) = timeout(LIMIT, read).await else {
+            self.log_failure("it cannot read what another controller has written");
+            return false;
+        };
         self.written = written(&object);
         self.is_outdated = false;
         true

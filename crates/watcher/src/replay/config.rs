@@ -26,7 +26,7 @@ pub struct ReplayConfig {
     /// The file of the load: a count for each second, one in a line; or `time,rate` in CSV, with the time in
     /// seconds since 1970 or as 2026-11-29T18:00:00Z, and the rate in requests per second. An empty value is
     /// unknown. If a line is missing, its time is unknown, too
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "shape"])]
+    #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 
     /// Play an hour of a made-up load instead: step, ramp, square, sine, flash-crowd, poisson, mmpp, spike, or
@@ -182,7 +182,7 @@ impl ReplayConfig {
             return Ok(LoadSource::Shape(shape));
         }
         let Some(from) = self.from else {
-            let trace = self.trace.as_deref().context("--trace, --from: both are missing")?;
+            let trace = self.trace.as_deref().context("--trace: missing")?;
             return Ok(LoadSource::File(trace));
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -265,6 +265,11 @@ impl Settings for ReplayConfig {
     fn validate(&self) -> Result<(), String> {
         if self.from.is_none() && (self.until.is_some() || self.save.is_some()) {
             return Err("--until, --save: they are accepted only with --from".to_owned());
+        }
+        if self.trace.is_none() && self.from.is_none() && self.shape.is_none() {
+            return Err(
+                "--trace, --from, --shape: all are missing; accepted: one of them".to_owned()
+            );
         }
         if self.report.is_some() && [&self.trace, &self.policy_file].contains(&&self.report) {
             return Err("--report: it names a file that is read; accepted: another file".to_owned());
