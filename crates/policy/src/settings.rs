@@ -225,7 +225,8 @@ impl Settings {
 
 impl ThresholdSettings {
     /// The same thresholds for a primary that can carry `scale` times as much.
-    pub(crate) fn scaled(&self, scale: f64) -> Self {
+    #[must_use]
+    pub fn scaled(&self, scale: f64) -> Self {
         Self {
             burst_above: self.burst_above * scale,
             home_below: self.home_below * scale,

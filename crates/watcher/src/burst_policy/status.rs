@@ -66,8 +66,8 @@ impl BurstPolicyStatus {
     /// The number of decisions in a status.
     pub(crate) const DECISIONS: usize = 5;
 
-    /// Takes over from the status before the times of what has not changed since, and the decisions from before
-    /// this controller decided.
+    /// Goes on from the status before: keeps the times of what has not changed, and decisions that are older than
+    /// this controller's own.
     pub(crate) fn continue_from(&mut self, before: &Self) {
         let oldest = self.decisions.last().map(|decision| decision.time.clone());
         let is_older = |decision: &&DecisionSummary| {

@@ -111,8 +111,8 @@ impl Scraper {
 
     fn slot(&self, url: &Url) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if KEPT_FOR <= slots.swept_at.elapsed() || MAX_KEPT <= slots.by_url.len() {
-            let is_full = MAX_KEPT <= slots.by_url.len();
+        let is_full = MAX_KEPT <= slots.by_url.len();
+        if is_full || KEPT_FOR <= slots.swept_at.elapsed() {
             slots.by_url.retain(|_, slot| is_read(slot) || (!is_full && is_young(slot)));
             slots.swept_at = Instant::now();
         }

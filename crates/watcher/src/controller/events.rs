@@ -5,13 +5,13 @@ use std::{convert::Infallible, pin::pin, time::Duration};
 use chassis::probes::Readiness;
 use futures_util::StreamExt as _;
 use kube::{
-    Api, ResourceExt as _,
+    Api,
     api::{ApiResource, DynamicObject},
     runtime::watcher::{self, Event, watcher},
 };
 use tokio::time::sleep;
 
-use super::policies::Policies;
+use super::policies::{Policies, key};
 use crate::{api_server::ApiServer, burst_policy::BurstPolicy, route};
 
 /// The pause before the API server is asked again.
@@ -40,16 +40,17 @@ pub(super) async fn follow(
                 let mut listed = Vec::new();
                 loop {
                     match events.next().await {
-                        // The list is only about to be asked for.
-                        Some(Ok(Event::Init)) => {
-                            listed.clear();
-                            continue;
+                        Some(Ok(event)) => {
+                            // At first the list is only about to be asked for.
+                            let is_answer = !matches!(event, Event::Init);
+                            take(event, &mut listed, &mut policies);
+                            if is_answer {
+                                dependency.up();
+                            }
                         }
-                        Some(Ok(event)) => take(event, &mut listed, &mut policies),
                         Some(Err(error)) => break describe(error, &server),
                         None => break "the API server ended the watch".to_owned(),
                     }
-                    dependency.up();
                 }
             }
         };
@@ -61,13 +62,11 @@ pub(super) async fn follow(
 /// Takes an event. A list comes in pieces.
 fn take(event: Event<DynamicObject>, listed: &mut Vec<DynamicObject>, policies: &mut Policies) {
     match event {
-        Event::Init => {}
+        Event::Init => listed.clear(),
         Event::InitApply(policy) => listed.push(policy),
         Event::InitDone => policies.replace(std::mem::take(listed)),
         Event::Apply(policy) => policies.apply(policy),
-        Event::Delete(policy) => {
-            policies.delete(&(policy.namespace().unwrap_or_default(), policy.name_any()));
-        }
+        Event::Delete(policy) => policies.delete(&key(&policy)),
     }
 }
 

@@ -67,8 +67,11 @@ impl Policies {
 
     /// Takes a new or changed policy.
     pub(super) fn apply(&mut self, object: DynamicObject) {
-        let (key, known) = known(object);
-        self.known.insert(key, known);
+        match self.known.get_mut(&key(&object)) {
+            // Most changes are those of its status, which the controller writes itself.
+            Some(before) if has_same_spec(&before.object, &object) => before.object = object,
+            _ => self.known.extend([known(object)]),
+        }
         self.reconcile();
     }
 
@@ -236,10 +239,20 @@ fn age((key, known): (&Key, &Known)) -> (Option<Time>, Key) {
     (known.object.metadata.creation_timestamp.clone(), key.clone())
 }
 
+/// The namespace and the name of an object.
+pub(super) fn key(object: &DynamicObject) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+fn has_same_spec(before: &DynamicObject, after: &DynamicObject) -> bool {
+    let version =
+        |object: &DynamicObject| (object.metadata.uid.clone(), object.metadata.generation);
+    after.metadata.generation.is_some() && version(before) == version(after)
+}
+
 fn known(object: DynamicObject) -> (Key, Known) {
-    let key = (object.namespace().unwrap_or_default(), object.name_any());
     let policy = ValidPolicy::read(&object);
-    (key, Known { object, policy })
+    (key(&object), Known { object, policy })
 }
 
 fn route_key(policy: &ValidPolicy) -> RouteKey {

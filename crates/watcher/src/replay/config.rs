@@ -68,8 +68,8 @@ pub struct ReplayConfig {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// The requests per second that primary really carries, 0.001 to 1000000. Default: CAPACITY. With
-    /// `CAPACITY_SERVICE` or `CAPACITY_QUERY`, this is what they show
+    /// The requests per second that primary really carries, 0.001 to 1000000. Default: CAPACITY. It
+    /// stands for what `CAPACITY_SERVICE` or `CAPACITY_QUERY` would show
     #[arg(long, value_name = "RATE", value_parser = number(0.001..=1_000_000.0))]
     pub primary_carries: Option<f64>,
 

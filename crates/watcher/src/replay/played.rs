@@ -4,7 +4,7 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::Context as _;
 use kube::api::DynamicObject;
-use policy::{Settings, ThresholdSettings};
+use policy::Settings;
 
 use super::ReplayConfig;
 use crate::{
@@ -65,8 +65,7 @@ fn is_capacity_measured(policy: &Settings) -> bool {
 /// Makes the capacity a number. The thresholds are for the capacity that is set, and change with it.
 fn fix_capacity(policy: &mut Settings, carries: f64) {
     let scale = carries / policy.capacity.capacity;
-    let ThresholdSettings { burst_above, home_below, .. } = &mut policy.threshold;
-    (*burst_above, *home_below) = (*burst_above * scale, *home_below * scale);
+    policy.threshold = policy.threshold.scaled(scale);
     policy.capacity.capacity = carries;
     (policy.capacity.capacity_service, policy.capacity.capacity_query) = (None, None);
 }

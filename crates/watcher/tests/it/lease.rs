@@ -6,9 +6,9 @@ use fakes::testing::eventually;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::controller::{Controller, spec};
-use crate::support::{
-    BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, start_both,
+use crate::{
+    controller::{Controller, spec},
+    support::{BURST, HOME, KubernetesServer, RunningWatcher, ScriptedPrometheus, start_both},
 };
 
 /// A watcher in an election.

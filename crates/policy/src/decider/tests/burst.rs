@@ -127,7 +127,7 @@ fn a_budget_is_spent_while_the_rate_is_unknown_and_outlives_a_restart() {
     let decision = next.seconds(120, 20.0);
     assert_eq!((decision.reason.name(), next.in_force), ("OverBudget", HOME));
     next.until_within(3600, BURST, 20.0);
-    // Half of what was counted half an hour ago is over.
+    // A count of half an hour ago: the older half of its requests has left the hour.
     let mut later = Played::new(&budget, HOME);
     later.now += 3600;
     later.decider.restore_budget(later.now() - Duration::from_secs(1800), requests);
