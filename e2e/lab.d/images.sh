@@ -4,36 +4,36 @@ set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 . "$LAB/roots.sh"
-istio=$("$LAB/parts.sh" folder istio)
+programs=$("$LAB/parts.sh" folder programs)
 
-key=$(cat <("$LAB/parts.sh" path) "$LAB/images.sh" "$LAB/roots.sh" <(ls "$CACHE"/wheels/*.whl) <(redis-server --version) |
+key=$(cat <(echo "$programs") "$LAB/images.sh" "$LAB/roots.sh" <(ls "$CACHE"/wheels/*.whl) <(redis-server --version) |
   sha256sum | cut -c1-16)
 [ ! -e "$CACHE/images/$key" ] || exit 0
 echo "lab: making the images of the clusters"
 rm -rf "$CACHE/images"
 mkdir -p "$CACHE/images"
 
-# simple PART PROGRAM USER: makes the image of a program that needs nothing else.
+# simple PROGRAM USER: makes the image of a program that needs nothing else.
 simple() {
   local root
   root=$(new_root "$1")
-  add_program "$root" "$("$LAB/parts.sh" folder "$1")/$2" "usr/bin/$2"
-  image "lab.local/$1:1" "$root" --entrypoint "[\"/usr/bin/$2\"]" --user "$3"
+  add_program "$root" "$programs/$1" "usr/bin/$1"
+  image "lab.local/$1:1" "$root" --entrypoint "[\"/usr/bin/$1\"]" --user "$2"
   archive "lab.local/$1:1" "$CACHE/images/$1.tar"
 }
-simple pause pause 65534:65534
-simple dns dns 65534:65534
-simple prometheus prometheus 65534:65534
+simple pause 65534:65534
+simple dns 65534:65534
+simple prometheus 65534:65534
 
 root=$(new_root pilot)
-add_program "$root" "$istio/pilot-discovery" usr/local/bin/pilot-discovery
+add_program "$root" "$programs/pilot-discovery" usr/local/bin/pilot-discovery
 mkdir -p "$root/var/lib/istio/envoy"
 image lab.local/pilot:1 "$root" --entrypoint '["/usr/local/bin/pilot-discovery"]' --user 1337:1337
 archive lab.local/pilot:1 "$CACHE/images/pilot.tar"
 
 # The sidecar: Istio's agent, upstream's Envoy, and iptables, which redirects a pod's traffic to Envoy.
 root=$(new_root proxyv2)
-add_program "$root" "$istio/pilot-agent" usr/local/bin/pilot-agent
+add_program "$root" "$programs/pilot-agent" usr/local/bin/pilot-agent
 add_program "$root" "$CACHE/wheels/bin/envoy" usr/local/bin/envoy
 add_program "$root" /usr/sbin/xtables-nft-multi usr/sbin/xtables-nft-multi
 add_program "$root" /usr/bin/dash usr/bin/sh
@@ -45,7 +45,7 @@ mkdir -p "$root/$extensions"
 cp "$extensions"/*.so "$root/$extensions/"
 mkdir -p "$root/var/lib/istio/envoy" "$root/etc/istio/proxy"
 chmod 777 "$root/etc/istio/proxy"
-cp "$istio/envoy_bootstrap.json" "$root/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"
+cp "$programs/envoy_bootstrap.json" "$root/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"
 image lab.local/proxyv2:1 "$root" --entrypoint '["/usr/local/bin/pilot-agent"]' --user 0 \
   --env PATH=/usr/local/bin:/usr/sbin:/usr/bin
 archive lab.local/proxyv2:1 "$CACHE/images/proxyv2.tar"

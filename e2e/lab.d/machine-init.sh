@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 name=$1 folder=$2
 export PATH="$PATH:/usr/sbin:/sbin"
 . ./settings.sh
-pause=$(./parts.sh path | tr : '\n' | grep /pause-)/pause
+pause=$(./parts.sh folder programs)/pause
 
 hostname "$name"
 mount --make-rshared /

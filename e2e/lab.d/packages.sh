@@ -5,6 +5,11 @@ set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
 
+# Two of these at once would unpack into the same folders.
+mkdir -p "$CACHE"
+exec 8>"$CACHE/packages.lock"
+flock 8
+
 # install_missing PROGRAM=PACKAGE...: installs the packages whose program is missing.
 install_missing() {
   local pair missing=""

@@ -1,81 +1,73 @@
 #!/usr/bin/env bash
-# Builds the parts that are published only as Go modules, once for each version. `parts.sh fetch` only fetches their modules.
-# `parts.sh build PART` builds one of them, or dashboard, which checks Grafana's dashboards and is no part of the lab.
-# `parts.sh path` prints their folders for PATH, and `parts.sh folder PART` one of them. `parts.sh is-built` fails unless all
-# are built.
+# Builds what is published only as Go modules, once for each version: `programs`, which are those of the lab, and `dashboard`,
+# which checks Grafana's dashboards.
+#
+#   parts.sh build PART      builds a part
+#   parts.sh folder PART     prints the folder of a part's programs
+#   parts.sh is-built PART   fails unless it is built
 set -euo pipefail
 LAB=$(cd "$(dirname "$0")" && pwd)
 . "$LAB/settings.sh"
-cd "$LAB/go"
 
-# What Go compiles on the way takes 8 GB, which nobody needs once all parts are built.
-export GOCACHE=$CACHE/go-build
-
-# The smaller ones first: a build that cannot work fails early.
-PARTS="pause dns prometheus istio kubernetes"
+# Prometheus discovers only by Kubernetes: some modules of the other kinds of discovery cannot be fetched everywhere.
+TAGS=remove_all_sd,enable_kubernetes_sd
 
 linker_flags() {
   local package
-  case "$1" in
-    kubernetes)
-      for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-        printf -- '-X %s.gitVersion=v%s -X %s.gitMajor=%s -X %s.gitMinor=%s ' "$package" "$KUBERNETES_VERSION" \
-          "$package" "$(cut -d. -f1 <<<"$KUBERNETES_VERSION")" "$package" "$(cut -d. -f2 <<<"$KUBERNETES_VERSION")"
-      done ;;
-    istio) printf -- '-X istio.io/istio/pkg/version.buildVersion=%s ' "$ISTIO_VERSION" ;;
-    prometheus) printf -- '-X github.com/prometheus/common/version.Version=%s ' "$PROMETHEUS_VERSION" ;;
-  esac
-  printf -- '-s -w'
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    printf -- '-X %s.gitVersion=v%s -X %s.gitMajor=%s -X %s.gitMinor=%s ' "$package" "$KUBERNETES_VERSION" \
+      "$package" "$(cut -d. -f1 <<<"$KUBERNETES_VERSION")" "$package" "$(cut -d. -f2 <<<"$KUBERNETES_VERSION")"
+  done
+  printf -- '-X istio.io/istio/pkg/version.buildVersion=%s ' "$ISTIO_VERSION"
+  printf -- '-X github.com/prometheus/common/version.Version=%s -s -w' "$PROMETHEUS_VERSION"
 }
 
 # Prints the folder of a part's programs. Its name depends on everything that the build depends on.
 folder_of() {
   local key
-  key=$(cat "$1"/* <(linker_flags "$1") <(go env GOVERSION GOARCH) | sha256sum | cut -c1-16)
+  key=$(cat <(find "$LAB/go/$1" -type f -print0 | sort -z | xargs -0 cat) "$LAB/parts.sh" <(linker_flags) \
+    <(go env GOVERSION GOARCH) | sha256sum | cut -c1-16)
   echo "$CACHE/parts/$1-$key"
 }
 
 is_built() { [ -e "$(folder_of "$1")/complete" ]; }
 
-# in_module PART COMMAND [OPTION...]: runs go for the programs of a part.
+# in_module PART COMMAND [OPTION...]: runs go for all programs of a part.
 in_module() {
-  local part=$1 packages=tool tags="" command=$2
+  local part=$1 command=$2 packages=./...
   shift 2
-  # Prometheus discovers only by Kubernetes: some modules of the other kinds of discovery cannot be fetched everywhere.
-  [ "$part" != prometheus ] || tags=remove_all_sd,enable_kubernetes_sd
-  if [ -f "$part/main.go" ]; then packages=.; fi
-  # With less collection of garbage a build takes two thirds of the time on two processors.
-  (cd "$part" && CGO_ENABLED=0 GOGC=400 GOFLAGS="-trimpath -buildvcs=false -mod=readonly" go "$command" -tags "$tags" "$@" "$packages")
+  [ "$part" != programs ] || packages="tool ./..."
+  # shellcheck disable=SC2086
+  (cd "$LAB/go/$part" && CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false -mod=readonly" go "$command" -tags "$TAGS" "$@" $packages)
 }
 
-fetch() { is_built "$1" || in_module "$1" list -deps >/dev/null; }
-
+# The programs run for minutes, so a short build is worth more than fast programs: the compiler inlines nothing, does not
+# divide a package among processors that have packages of their own, and collects garbage only beyond 2 GiB.
 build() {
   local part=$1 folder
   ! is_built "$part" || return 0
   folder=$(folder_of "$part")
-  echo "lab: building $part (once; all parts of the lab take 15 to 25 minutes on two processors)"
+  echo "lab: building: $part (once; those of the lab take some 10 minutes on two processors)"
   rm -rf "$CACHE/parts/$part"-*
-  GOBIN="$folder" in_module "$part" install -ldflags "$(linker_flags "$part")"
-  [ "$part" != istio ] || keep_charts "$folder"
+  # What Go compiles on the way takes 5 GB, which nobody needs once the programs are built.
+  export GOCACHE=$CACHE/go-build-$part
+  GOBIN="$folder" GOGC=off GOMEMLIMIT=2GiB in_module "$part" install -gcflags "all=-l -c=1" -ldflags "$(linker_flags)"
+  [ "$part" != programs ] || keep_charts "$folder"
   touch "$folder/complete"
+  rm -rf "$GOCACHE"
 }
 
 # The module of Istio has the charts that istioctl installs, and the configuration that its proxies start with.
 keep_charts() {
   local module
-  module=$(cd istio && go list -m -f '{{.Dir}}' istio.io/istio)
+  module=$(cd "$LAB/go/programs" && go list -m -f '{{.Dir}}' istio.io/istio)
   cp -r "$module/manifests" "$module/tools/packaging/common/envoy_bootstrap.json" "$1/"
   chmod -R u+w "$1/manifests"
 }
 
 case "${1:-}" in
-  path) for part in $PARTS; do printf '%s:' "$(folder_of "$part")"; done ;;
-  folder) folder_of "$2" ;;
-  is-built) for part in $PARTS; do is_built "$part" || exit 1; done ;;
   build) build "$2" ;;
-  fetch) for part in $PARTS; do fetch "$part"; done ;;
-  *)
-    for part in $PARTS; do build "$part"; done
-    rm -rf "$GOCACHE" ;;
+  folder) folder_of "$2" ;;
+  is-built) is_built "$2" ;;
+  *) fail "parts.sh: \"${1:-}\" is not accepted; accepted: build, folder, is-built" ;;
 esac

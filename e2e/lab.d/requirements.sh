@@ -11,7 +11,7 @@ lack() { echo "lab: this machine lacks $*" >&2; lacks=1; }
 [ "$(id -u)" = 0 ] || lack "root, for namespaces, mounts and networks: you are $(id -un)"
 [ "$(uname -m)" = x86_64 ] || lack "an x86_64 processor: the packaged Envoy and kubectl are for that"
 command -v apt-get >/dev/null || lack "Debian's packages: there is no apt-get"
-command -v go >/dev/null || lack "Go, $(sed -n 's/^go //p' "$LAB/go/istio/go.mod") or later"
+command -v go >/dev/null || lack "Go, $(sed -n 's/^go //p' "$LAB/go/programs/go.mod") or later"
 command -v python3 >/dev/null || lack "python3, with pip"
 command -v npm >/dev/null || lack "Node with npm"
 command -v rustup >/dev/null || lack "rustup, whose toolchain builds the images"
@@ -32,9 +32,9 @@ for name in $CLUSTERS; do
     break
   fi
 done
-# The parts take most of it while they are built.
+# The programs take most of it while they are built.
 wanted=15
-! { command -v go >/dev/null && "$LAB/parts.sh" is-built; } || wanted=8
+! { command -v go >/dev/null && "$LAB/parts.sh" is-built programs; } || wanted=8
 free=$(df --output=avail -BG "$(dirname "$STATE")" | tail -1 | tr -dc 0-9)
 [ "$free" -ge "$wanted" ] || lack "disk: $free GB are free under $(dirname "$STATE"), $wanted are wanted"
 memory=$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)

@@ -41,13 +41,15 @@ cp /etc/ssl/certs/ca-certificates.crt "$small/etc/ssl/certs/"
 image "$distroless" "$small" --user 65532 --workingdir /home/nonroot \
   --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
-toolchain=$(rustup run "$(sed -nE 's|.*rust:([0-9.]+)-.*|\1|p' <<<"$rust")" rustc --print sysroot)
+# Here the toolchain may have another name, such as `stable`.
+version=$(sed -nE 's|.*rust:([0-9.]+)-.*|\1|p' <<<"$rust")
+toolchain=$version-$(uname -m)-unknown-linux-gnu
 mkdir -p "$root/usr/local/rustup/toolchains" "$root/usr/local/cargo/bin"
-cp -r "$toolchain" "$root/usr/local/rustup/toolchains/"
+cp -r "$(rustup run "$version" rustc --print sysroot)" "$root/usr/local/rustup/toolchains/$toolchain"
 rm -rf "$root"/usr/local/rustup/toolchains/*/share
 cp -L "$(command -v rustup)" "$root/usr/local/cargo/bin/rustup"
 for program in cargo rustc; do ln -s rustup "$root/usr/local/cargo/bin/$program"; done
-printf 'default_toolchain = "%s"\nprofile = "minimal"\nversion = "12"\n' "$(basename "$toolchain")" >"$root/usr/local/rustup/settings.toml"
+printf 'default_toolchain = "%s"\nprofile = "minimal"\nversion = "12"\n' "$toolchain" >"$root/usr/local/rustup/settings.toml"
 # The settings of this machine for other registries, if it has any.
 for settings in "${CARGO_HOME:-$HOME/.cargo}/config.toml:usr/local/cargo/config.toml" "$HOME/.npmrc:root/.npmrc"; do
   [ ! -e "${settings%:*}" ] || cp "${settings%:*}" "$root/${settings#*:}"

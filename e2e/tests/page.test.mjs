@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { launchChromium } from "../lib/chromium.mjs";
 import { startDemo } from "../lib/demo.mjs";
@@ -221,12 +222,34 @@ test("the page works in a browser without WebSockets", { skip }, async () => {
   await polling.close();
 });
 
-test("the page says when it cannot connect", { skip }, async () => {
+test("a frequency that is entered before the page is connected is requested once it is", { skip }, async () => {
+  const page = await browser.newPage();
+  await page.route("**/socket.io/?*", async (route) => {
+    await sleep(1000);
+    await route.continue();
+  });
+  await page.goto(stack.pageUrl);
+  const early = new Page(page, stack.pageUrl);
+  assert.equal(await early.text("#state"), "Connecting…");
+  await early.enter("6");
+  await early.shows("#requested", "6");
+  assert.equal(await page.locator("#refused").isVisible(), false);
+  await early.close();
+});
+
+test("the page says when it cannot connect, and what is entered then is requested no more", { skip, timeout: 60_000 }, async () => {
   const page = await browser.newPage();
   await page.route("**/socket.io/?*", (route) => route.abort());
   await page.goto(stack.pageUrl);
-  await new Page(page, stack.pageUrl).shows("#state", "No connection, trying again…");
-  await page.close();
+  const unconnected = new Page(page, stack.pageUrl);
+  await unconnected.shows("#state", "No connection, trying again…");
+  await unconnected.enter("7");
+  await unconnected.shows("#refused", "There is no connection to the frontend.");
+  await page.unroute("**/socket.io/?*");
+  await unconnected.shows("#state", /^(Live|Connected)/, 20);
+  await sleep(1000);
+  assert.notEqual(await unconnected.text("#requested"), "7");
+  await unconnected.close();
 });
 
 test("without WATCHER_URL the page says so, and shows what the frontend sees itself", { skip }, async () => {

@@ -44,12 +44,11 @@ export class Controls {
     });
   }
 
-  /** Requests a frequency. Returns whether it is in force, and shows the error if it is not. */
+  /**
+   * Requests a frequency, as soon as there is a connection. Returns whether it is in force, and shows the error if it is not:
+   * after ANSWER_TIMEOUT nothing is requested any more.
+   */
   async request(freq) {
-    if (!this.#socket.connected) {
-      showMessage("refused", "There is no connection to the frontend.");
-      return false;
-    }
     if (String(freq).length > MAX_TYPED) {
       showMessage("refused", `freq: ${String(freq).slice(0, 20)}… is too long; accepted: 0 to stop, or 0.01 to ${MAX_RATE} requests per second`);
       return false;
@@ -59,7 +58,7 @@ export class Controls {
     const answer = await this.#socket
       .timeout(ANSWER_TIMEOUT)
       .emitWithAck("frequency", { freq, token })
-      .catch(() => ({ error: "The frontend does not answer." }));
+      .catch(() => ({ error: this.#socket.connected ? "The frontend does not answer." : "There is no connection to the frontend." }));
     showMessage("refused", answer.error);
     if (answer.freq !== undefined) {
       // The empty field shows the frequency in force.

@@ -12,7 +12,7 @@ const SERVICES = ["worker-primary", "worker-burst"];
 /** Returns the files of Gateway API's CRDs, of the version that the lab's Istio is built with. */
 function crds() {
   const command = ["mod", "download", "-json", "sigs.k8s.io/gateway-api"];
-  const { Dir: directory } = JSON.parse(execFileSync("go", command, { cwd: path.join(root, "e2e/lab.d/go/istio"), encoding: "utf8" }));
+  const { Dir: directory } = JSON.parse(execFileSync("go", command, { cwd: path.join(root, "e2e/lab.d/go/programs"), encoding: "utf8" }));
   return KINDS.flatMap((kind) => ["-f", path.join(directory, "config/crd/standard", `gateway.networking.k8s.io_${kind}.yaml`)]);
 }
 

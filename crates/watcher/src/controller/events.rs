@@ -9,9 +9,12 @@ use kube::{
     api::{ApiResource, DynamicObject},
     runtime::watcher::{self, Event, watcher},
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::policies::{Policies, key};
+use super::{
+    policies::{Policies, key},
+    running::BEGIN_AGAIN_AFTER,
+};
 use crate::{api_server::ApiServer, burst_policy::BurstPolicy, route};
 
 /// The pause before the API server is asked again.
@@ -39,7 +42,11 @@ pub(super) async fn follow(
                 let mut events = pin!(watcher(api, watcher::Config::default()));
                 let mut listed = Vec::new();
                 loop {
-                    match events.next().await {
+                    let Ok(event) = timeout(BEGIN_AGAIN_AFTER, events.next()).await else {
+                        policies.reconcile();
+                        continue;
+                    };
+                    match event {
                         Some(Ok(event)) => {
                             // At first the list is only about to be asked for.
                             let is_answer = !matches!(event, Event::Init);

@@ -28,6 +28,8 @@ impl AllMetrics {
         let mut own = probes::registry("watcher", env!("CARGO_PKG_VERSION"));
         let policies = Family::default();
         own.register("policies", "The BurstPolicies, by state", policies.clone());
+        let panics = running.panics.clone();
+        own.register("policy_panics", "The policies' tasks that panicked, and began again", panics);
         Self { own: Arc::new(own), policies, running }
     }
 }

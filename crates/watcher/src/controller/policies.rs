@@ -14,7 +14,10 @@ use kube::{
     api::{ApiResource, DynamicObject},
 };
 use prometheus_client::registry::Registry;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
@@ -81,8 +84,8 @@ impl Policies {
         self.reconcile();
     }
 
-    /// Starts and ends tasks, so that each known policy has one of its present version.
-    fn reconcile(&mut self) {
+    /// Starts and ends tasks, so that each known policy has one of its present version, which runs.
+    pub(super) fn reconcile(&mut self) {
         let (owners, too_many) = (self.owners(), too_many(&self.known, MAX_POLICIES));
         let mut running = self.running.lock();
         running.retain(|key, _| {
@@ -110,7 +113,7 @@ impl Policies {
             let version = Version { uid, generation, refusal };
             let annotations = Arc::new(metadata.annotations.clone().unwrap_or_default());
             match running.get(key) {
-                Some(task) if task.version == version => {
+                Some(task) if task.version == version && !task.must_begin_again() => {
                     task.annotations.send_if_modified(|present| {
                         let is_other = **present != *annotations;
                         *present = annotations;
@@ -119,7 +122,14 @@ impl Policies {
                 }
                 _ => {
                     // The task before ends first.
-                    running.remove(key);
+                    if running.remove(key).is_some_and(|task| task.must_begin_again()) {
+                        self.running.panics.inc();
+                        tracing::error!(
+                            namespace = key.0,
+                            policy = key.1,
+                            "the task of the policy has panicked, and begins again"
+                        );
+                    }
                     let task = self.start(key, known, version, annotations);
                     running.insert(key.clone(), task);
                 }
@@ -184,7 +194,8 @@ impl Policies {
             annotations,
             registry: Arc::new(registry),
             status,
-            _task: AbortOnDropHandle::new(task),
+            started_at: Instant::now(),
+            task: AbortOnDropHandle::new(task),
         }
     }
 }

@@ -1,3 +1,0 @@
-module istio-burst.lab/pause
-
-go 1.26.0
