@@ -43,6 +43,9 @@ pub struct WatcherStatus {
 impl WatcherStatus {
     /// The number of decisions that the watcher keeps.
     pub const MAX_DECISIONS: usize = 50;
+
+    /// The reason while another watcher leads.
+    pub const STANDBY: &str = "Standby";
 }
 
 /// What the frontend knows about the watcher and sends to every browser.

@@ -9,11 +9,11 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{StatusCode, Uri};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::TokioExecutor,
 };
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 /// The time between two requests: as long as between two decisions of the watcher.
@@ -25,8 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest answer, in bytes. Fifty decisions have about fifteen thousand.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// How long an idle connection stays open for the next request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Behind a Service, the watcher that leads and one that stands by answer in turn. The status of the one that leads is
+/// shown for so long without a new one.
+const LEADER_SHOWN_FOR: Duration = Duration::from_secs(10);
 
 /// Returns the updates of the watcher's status, and the task that asks for it.
 ///
@@ -53,10 +54,10 @@ async fn keep_asking(
     updates: &watch::Sender<WatcherView>,
     dependency: &Dependency,
 ) -> Infallible {
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build(HttpConnector::new());
+    // A connection that stays open could lead to a watcher that stands by, for ever.
+    let client =
+        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
+    let mut led_at = None::<Instant>;
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -66,6 +67,11 @@ async fn keep_asking(
         let update = match answer {
             Ok(status) => {
                 dependency.up();
+                if status.reason != WatcherStatus::STANDBY {
+                    led_at = Some(Instant::now());
+                } else if led_at.is_some_and(|at| at.elapsed() < LEADER_SHOWN_FOR) {
+                    continue;
+                }
                 WatcherView::Known { status: Box::new(status) }
             }
             Err(reason) => {

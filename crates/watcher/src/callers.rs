@@ -16,7 +16,11 @@ use std::{
 };
 
 use policy::{CallerStates, CounterSeries, RequestClass};
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 
 use crate::config::{CallersUrl, QuerySettings, SourceSettings};
 use exposition::{Reader, Sample};
@@ -84,6 +88,9 @@ struct Caller {
     failures: u32,
 }
 
+/// What a caller's metrics show, and when.
+type Read = Result<(Instant, Vec<Sample>), ScrapeError>;
+
 impl Callers {
     /// The callers that the settings name. Each must answer within half an `interval`.
     pub(crate) fn new(
@@ -120,24 +127,12 @@ impl Callers {
         })
     }
 
-    /// Reads all callers once, at `now`.
+    /// Reads all callers once, at `now`. However many do not answer, that takes no longer than three times what
+    /// one may take.
     pub(crate) async fn observe(&mut self, now: Duration) -> ObservedCallers {
         let start = Instant::now();
         self.look_up(now).await;
-        let mut reads = JoinSet::new();
-        let permits = Arc::new(Semaphore::new(MAX_READS));
-        for address in self.callers.keys().copied() {
-            let (scraper, url) = (Arc::clone(&self.scraper), self.url.of(address));
-            let (limit, max_age) = (self.limit, self.max_age);
-            let (name, reader) = (Arc::clone(&self.name), Arc::clone(&self.reader));
-            let permits = Arc::clone(&permits);
-            reads.spawn(async move {
-                let _permit = permits.acquire_owned().await;
-                let scraped = scraper.scrape(url, &name, max_age, limit).await;
-                let read = scraped.and_then(|(at, text)| Ok((at, reader.read(&text)?)));
-                (address, read)
-            });
-        }
+        let mut reads = self.start_reads();
         let name_problem = self.present_name_problem(now);
         let mut observed = ObservedCallers { name_problem, ..ObservedCallers::default() };
         while let Some(read) = reads.join_next().await {
@@ -151,13 +146,37 @@ impl Callers {
         observed
     }
 
+    /// Begins to read all callers: at first those that answered last time, then those that were asked least.
+    fn start_reads(&self) -> JoinSet<(SocketAddr, Read)> {
+        let mut callers: Vec<_> = self.callers.iter().collect();
+        callers.sort_by_key(|(_, caller)| caller.failures);
+        let permits = Arc::new(Semaphore::new(MAX_READS));
+        let last_start = Instant::now() + 2 * self.limit;
+        let mut reads = JoinSet::new();
+        for address in callers.into_iter().map(|(address, _)| *address) {
+            let (scraper, url) = (Arc::clone(&self.scraper), self.url.of(address));
+            let (limit, max_age) = (self.limit, self.max_age);
+            let (name, reader) = (Arc::clone(&self.name), Arc::clone(&self.reader));
+            let permits = Arc::clone(&permits);
+            reads.spawn(async move {
+                let Ok(_permit) = timeout_at(last_start, permits.acquire_owned()).await else {
+                    return (address, Err(ScrapeError::NotAsked));
+                };
+                let scraped = scraper.scrape(url, &name, max_age, limit).await;
+                let read = scraped.and_then(|(at, text)| Ok((at, reader.read(&text)?)));
+                (address, read)
+            });
+        }
+        reads
+    }
+
     /// Records what one caller answered.
     fn record(
         &mut self,
         address: SocketAddr,
         now: Duration,
         start: Instant,
-        result: Result<(Instant, Vec<Sample>), ScrapeError>,
+        result: Read,
         observed: &mut ObservedCallers,
     ) {
         let Some(caller) = self.callers.get_mut(&address) else { return };
@@ -175,7 +194,8 @@ impl Callers {
             }
             Err(error) => error,
         };
-        caller.failures = caller.failures.saturating_add(1);
+        let was_asked = !matches!(error, ScrapeError::NotAsked);
+        caller.failures = caller.failures.saturating_add(was_asked.into());
         if now <= caller.listed_at {
             let failures = caller.failures;
             observed.silent.push(Silent { address, error, failures });

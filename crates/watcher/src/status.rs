@@ -119,7 +119,7 @@ impl Status {
         let mut status = self.lock();
         status.desired = None;
         status.is_holding = false;
-        "Standby".clone_into(&mut status.reason);
+        WatcherStatus::STANDBY.clone_into(&mut status.reason);
         why.clone_into(&mut status.text);
     }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Json, Router, http::StatusCode, routing::get};
 use chassis::Shutdown;
-use contract::{DecisionRecord, WatcherStatus, WatcherView};
+use contract::{DecisionRecord, Observed, WatcherStatus, WatcherView};
 use fakes::{
     FakeBrowser, FakeRedis, FakeWorker,
     testing::{BackgroundTask, http, listener, spawn},
@@ -204,6 +204,39 @@ async fn browsers_receive_the_status_of_the_watcher_or_why_there_is_none() {
     }
     drop(watcher);
     receives_reason(&mut browser, "no connection").await;
+}
+
+#[tokio::test]
+async fn browsers_receive_the_status_of_the_watcher_that_leads_while_another_one_stands_by() {
+    let status = |reason: &str, at| {
+        let observed = Observed { at, ..Observed::default() };
+        let reason = reason.to_owned();
+        serde_json::to_value(WatcherStatus { reason, observed, ..WatcherStatus::default() })
+            .unwrap()
+    };
+    let watcher = FakeWatcher::start(&WatcherStatus::default());
+    let served = ServedPage::new(&[&format!("--watcher-url=http://{}", watcher.address)]);
+    let mut browser = FakeBrowser::open(served.frontend.address).await;
+    let mut received = async |reason: &str| {
+        for _ in 0..20 {
+            let update = browser.event("watcher").await;
+            if update["status"]["reason"] == reason {
+                return update["status"]["observed"]["at"].as_f64().unwrap();
+            }
+            let between = &update["status"]["reason"];
+            assert_ne!(between, WatcherStatus::STANDBY, "a leader was just there");
+        }
+        panic!("the browser did not receive {reason}");
+    };
+    watcher.answers.send_replace((StatusCode::OK, status("NoChange", 1.0)));
+    assert_eq!(received("NoChange").await, 1.0);
+    watcher.answers.send_replace((StatusCode::OK, status(WatcherStatus::STANDBY, 2.0)));
+    sleep(Duration::from_millis(2500)).await;
+    watcher.answers.send_replace((StatusCode::OK, status("RateHigh", 3.0)));
+    assert_eq!(received("RateHigh").await, 3.0);
+    // Nobody leads.
+    watcher.answers.send_replace((StatusCode::OK, status(WatcherStatus::STANDBY, 4.0)));
+    assert_eq!(received(WatcherStatus::STANDBY).await, 4.0);
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ const WITHOUT_DEFAULT: [&str; 7] = [
     "/threshold/homeBelow",
 ];
 
+/// What the help of a flag says of several values. A field has a list.
+const SEPARATED: &str = ", separated by commas";
+
 /// The file of the `CustomResourceDefinition`, in YAML.
 ///
 /// # Panics
@@ -84,8 +87,12 @@ fn correct_part(part: &mut Map<String, Value>) {
         part.remove("default");
     }
     part.remove("nullable");
+    let is_list = part.get("type") == Some(&Value::from("array"));
     if let Some(Value::String(text)) = part.get_mut("description") {
         *text = with_fields(&text.replace('`', "").replace('\n', " "));
+        if is_list {
+            *text = text.replace(SEPARATED, "");
+        }
     }
 }
 
@@ -131,7 +138,7 @@ mod tests {
             let arg = arg.unwrap_or_else(|| panic!("{variable} is no variable"));
             let field = field(&spec, path);
             let words = |text: &str| with_fields(text).split_whitespace().collect::<String>();
-            let help = arg.get_help().unwrap().to_string();
+            let help = arg.get_help().unwrap().to_string().replace(SEPARATED, "");
             let described = field["description"].as_str().unwrap_or_default();
             assert_eq!(words(&help).replace('`', ""), words(described), "{path}");
             let without =

@@ -30,6 +30,8 @@ pub(crate) enum ScrapeError {
     Unreachable(String),
     #[error("it did not answer in time")]
     Timeout,
+    #[error("other callers did not answer, and there was no time left to ask it")]
+    NotAsked,
     #[error("it answered {0}")]
     Http(StatusCode),
     #[error("it answered with more than {MAX_TEXT} bytes")]
@@ -45,7 +47,7 @@ impl ScrapeError {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
-            Self::Timeout => "timeout",
+            Self::Timeout | Self::NotAsked => "timeout",
             Self::Http(_) => "http",
             Self::TooLarge => "too_large",
             Self::NotRead(_) => "malformed",

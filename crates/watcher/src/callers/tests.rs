@@ -196,3 +196,22 @@ async fn without_any_caller_nothing_is_known() {
     assert!(played.observed.observation().is_err());
     assert_eq!(played.in_force, BURST);
 }
+
+#[tokio::test]
+async fn many_callers_that_hang_take_no_time_from_others_and_each_is_asked_again() {
+    let mut played = Played::with_settings(1, HOME, &["--interval=200ms"]).await;
+    let hanging = join_all((0..200).map(async |_| ScriptedCaller::start().await)).await;
+    hanging.iter().for_each(|caller| caller.break_with(Answer::Hang));
+    let all = hanging.iter().chain([&played.living[0].0]).map(|caller| caller.address);
+    played.list(Ok(all.collect()));
+    played.seconds(8, 20.0).await;
+    let silent = &played.observed.silent;
+    assert_eq!((played.observed.answering, silent.len()), (1, 200));
+    let not_asked = |silent: &&Silent| matches!(silent.error, ScrapeError::NotAsked);
+    let left = silent.iter().filter(not_asked).count();
+    assert!(200 - 3 * MAX_READS <= left, "{left} were left for later");
+    assert!(silent.iter().all(|silent| 0 < silent.failures), "each was asked before");
+    hanging.iter().for_each(ScriptedCaller::mend);
+    played.seconds(5, 20.0).await;
+    assert_eq!(played.observed.answering, 201);
+}

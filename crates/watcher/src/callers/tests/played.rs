@@ -43,8 +43,8 @@ impl Played {
         }));
         let (source, query) = (&settings.signal.source, settings.signal.query.clone());
         let now = Duration::from_secs(1000);
-        let (second, scraper) = (Duration::from_secs(1), Arc::new(Scraper::new().unwrap()));
-        let mut callers = Callers::with_lookup(source, query, second, scraper, lookup).unwrap();
+        let (interval, scraper) = (settings.interval, Arc::new(Scraper::new().unwrap()));
+        let mut callers = Callers::with_lookup(source, query, interval, scraper, lookup).unwrap();
         // The ticks of a test follow one another at once.
         callers.max_age = Duration::ZERO;
         let mut played = Self {
