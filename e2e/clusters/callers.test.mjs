@@ -68,7 +68,7 @@ test("the frontend is replaced under load: the load stays where it is", { timeou
   await kubectl("primary", "delete", "pod", await firstPod("primary", "frontend"));
   await allRolledOut(90);
   // The load ends with the frontend that ran it.
-  await eventually("the visitor is back", () => visitor.socket.connected, 60);
+  await eventually("the visitor is back", () => visitor.socket.connected && visitor.stats.freq === 0, 60);
   await requestAndReceive(20, "burst");
   await sleep(3000);
   assert.equal(await weights(), "0 100");

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { CLUSTERS, WATCHER, kubectl, weights } from "../lib/clusters/kubectl.mjs";
+import { CLUSTERS, WATCHER, kubectl, watcherLog, weights } from "../lib/clusters/kubectl.mjs";
 import { allRolledOut, applyAll, deleteAll } from "../lib/clusters/manifests.mjs";
 import { failed, visitorsUntil } from "../lib/clusters/visitor.mjs";
 import { root } from "../lib/environment.mjs";
@@ -59,7 +59,8 @@ test("a second apply changes nothing", async () => {
 test("the mesh part is applied last: everything heals", { timeout: 150_000 }, async () => {
   await kubectl("primary", "delete", "-f", "istio/");
   await Promise.all([restartAll("primary"), restartAll("burst")]);
-  await eventually("the watcher is not ready without its VirtualService", async () => (await watcherIsReady()) === "false");
+  await eventually("the watcher is not ready without its VirtualService", async () =>
+    (await watcherIsReady()) === "false" && /reading the VirtualService/.test(await watcherLog()), 40);
   await kubectl("primary", "apply", "-f", "istio/");
   await allRolledOut(90);
   const visitor = await newVisitor().connected();

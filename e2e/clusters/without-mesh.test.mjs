@@ -44,8 +44,7 @@ test("restricted Pod Security admission accepts our pods, and hashes flow", { ti
 
 test("the watcher logs which resource is missing, and waits", async () => {
   const pod = await eventually("the watcher runs", () => firstPod("primary", "istiowatcher"));
-  const log = await kubectl("primary", "logs", pod);
-  assert.match(log, /VirtualService/i);
+  await eventually("its log names the VirtualService", async () => /VirtualService/i.test(await kubectl("primary", "logs", pod)));
   const restarts = await kubectl("primary", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}");
   assert.equal(restarts, "0");
 });

@@ -12,8 +12,8 @@ LAB=$(cd "$(dirname "$0")" && pwd)
 # Prometheus discovers only by Kubernetes: some modules of the other kinds of discovery cannot be fetched everywhere.
 TAGS=remove_all_sd,enable_kubernetes_sd
 
-# The programs run for minutes, so a short build is worth more than fast programs: the compiler inlines nothing, and does not
-# divide a package among processors, which have packages of their own.
+# The programs run for minutes, so a short build is worth more than fast programs. The compiler inlines nothing, and compiles each
+# package on one processor, because there are enough packages.
 COMPILER_FLAGS="all=-l -c=1"
 
 linker_flags() {
@@ -29,8 +29,9 @@ linker_flags() {
 # Prints the folder of a part's programs. Its name depends on everything that the build depends on.
 folder_of() {
   local key
+  [ -d "$LAB/go/$1" ] || fail "parts.sh: \"$1\" is not accepted; accepted: programs, dashboard"
   key=$(cat <(find "$LAB/go/$1" -type f -print0 | sort -z | xargs -0 cat) <(echo "$TAGS" "$COMPILER_FLAGS"; linker_flags) \
-    <(go env GOVERSION GOARCH) | sha256sum | cut -c1-16)
+    <(cd "$LAB/go/$1" && go env GOVERSION GOARCH) | sha256sum | cut -c1-16)
   echo "$CACHE/parts/$1-$key"
 }
 
@@ -46,15 +47,16 @@ in_module() {
 }
 
 build() {
-  local part=$1 folder
+  local part=$1 folder memory
   ! is_built "$part" || return 0
   folder=$(folder_of "$part")
-  echo "lab: building: $part (once; those of the lab take some 10 minutes on two processors)"
+  echo "lab: building $part in e2e/lab.d/go, once: the programs of the lab take some 10 minutes on two processors"
   rm -rf "$CACHE/parts/$part"-*
   # What Go compiles on the way takes 5 GB, which nobody needs once the programs are built.
   export GOCACHE=$CACHE/go-build-$part
-  # To collect no garbage below 2 GiB saves a tenth of the time.
-  GOBIN="$folder" GOGC=off GOMEMLIMIT=2GiB in_module "$part" install -gcflags "$COMPILER_FLAGS" -ldflags "$(linker_flags)"
+  # To collect no garbage below a limit saves a tenth of the time. There is a compiler for each processor.
+  memory=$(awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+  GOBIN="$folder" GOGC=off GOMEMLIMIT=$((memory / (2 * $(nproc)) + 1))MiB in_module "$part" install -gcflags "$COMPILER_FLAGS" -ldflags "$(linker_flags)"
   [ "$part" != programs ] || keep_charts "$folder"
   touch "$folder/complete"
   rm -rf "$GOCACHE"

@@ -32,6 +32,8 @@ for name in $CLUSTERS; do
     break
   fi
 done
+# Another e2e/lab that is at work uses them already.
+[ ! -e "$CACHE/lock" ] || flock --nonblock "$CACHE/lock" true || exit $lacks
 # The programs take most of it while they are built.
 wanted=15
 ! { command -v go >/dev/null && "$LAB/parts.sh" is-built programs; } || wanted=8

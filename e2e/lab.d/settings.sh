@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 
 KUBERNETES_VERSION=1.37.2
-ISTIO_VERSION=1.31.1-lab # a state of its main branch after 1.31 (go/istio/go.mod): releases are not served as modules
+ISTIO_VERSION=1.31.1-lab # a state of its main branch after 1.31 (go/programs/go.mod): releases are not served as modules
 PROMETHEUS_VERSION=3.16.0
 ENVOY_VERSION=1.40.0
 KUBECTL_VERSION=1.37.1

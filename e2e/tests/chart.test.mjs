@@ -161,7 +161,7 @@ test("every value is in the schema, and changes what the chart renders", { skip 
 test("the chart refuses a wrong value, and names it", { skip }, () => {
   for (const [place, value] of [
     ["replica", 2], ["replicas", "two"], ["replicas", 0], ["watchNamespace", "a, b"], ["prometheusURL", "prometheus:9090"],
-    ["logFormat", "xml"], ["image.pullPolicy", "Sometimes"], ["image.tag", "a tag"], ["image.pullSecrets", ["credentials"]],
+    ["logFormat", "xml"], ["image.pullPolicy", "Sometimes"], ["image.tag", "a b"], ["image.pullSecrets", ["credentials"]],
     ["env", { RUST_LOG: "debug" }], ["env", [{ value: "debug" }]], ["env", [{ name: "LEASE", value: "mine" }]],
     ["resources.limit", {}], ["podAnnotations", { "prometheus.io/scrape": true }], ["crds.install", "yes"],
     ["monitoring.dashboards", {}], ["monitoring.dashboard.enabled", 1], ["networkPolicy", false], ["serviceAccount", "mover"],

@@ -99,11 +99,11 @@ test("requests 31 s apart through a real Envoy are all answered", { ...needsEnvo
 
 test("where the system is set to IPv6 only, the programs listen for IPv4, too", needsNamespaces, async () => {
   const script = `ip link set lo up && echo 1 >/proc/sys/net/ipv6/bindv6only || exit 9
-    PORT=8081 REDIS_URL=127.0.0.1:6379 "$1" & sleep 1
-    statuses=$(for host in 127.0.0.1 '[::1]'; do curl -s -o /dev/null -w '%{http_code} ' "http://$host:8081/"; done)
+    PORT=8081 REDIS_URL=127.0.0.1:6379 "$1" &
+    statuses=$(for host in 127.0.0.1 '[::1]'; do curl -s --retry 30 --retry-delay 1 --retry-connrefused -o /dev/null -w '%{http_code} ' "http://$host:8081/"; done)
     echo "statuses: $statuses"
     kill %1`;
   const shell = stack.add(new Process("ipv6", "unshare", ["--map-root-user", "--net", "--mount-proc", "--pid", "--fork", "bash", "-c", script, "bash", path.join(binaries, "worker")]));
-  await eventually("both are asked", () => /statuses: /.test(shell.output), 20);
+  await eventually("both are asked", () => /statuses: /.test(shell.output), 40);
   assert.match(shell.output, /statuses: 200 200 /);
 });

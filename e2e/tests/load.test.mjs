@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "socket.io-client";
 
 import { binaries } from "../lib/environment.mjs";
-import { freePort } from "../lib/network.mjs";
+import { freePort, listens } from "../lib/network.mjs";
 import { Stack } from "../lib/stack.mjs";
 import { eventually } from "../lib/waiting.mjs";
 
@@ -33,7 +33,7 @@ function checkAddsUp(ledger) {
 test("the load counts the requests of a frozen second as missed, and does not send them later", async () => {
   const port = await freePort();
   const sink = run("sink", "--port", port, "--rate", 1000);
-  await sleep(300);
+  await eventually("the sink listens", () => listens(port));
   const load = run("load", "--url", `http://127.0.0.1:${port}`, "--rate", 1000, "--for", "5s", "--json");
   await sleep(2000);
   load.child.kill("SIGSTOP");
@@ -53,9 +53,9 @@ test("the load counts the requests of a frozen second as missed, and does not se
 test("Ctrl-C ends a load early, and the load prints its ledger", async () => {
   const port = await freePort();
   const sink = run("sink", "--port", port, "--rate", 200, "--delay", "300ms");
-  await sleep(300);
+  await eventually("the sink listens", () => listens(port));
   const load = run("load", "--url", `http://127.0.0.1:${port}`, "--rate", 200, "--for", "1h", "--json");
-  await sleep(2000);
+  await sleep(3000);
   load.child.kill("SIGINT");
   const { ledger } = await load.ended;
   sink.child.kill("SIGINT");

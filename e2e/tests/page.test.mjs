@@ -224,15 +224,19 @@ test("the page works in a browser without WebSockets", { skip }, async () => {
 
 test("a frequency that is entered before the page is connected is requested once it is", { skip }, async () => {
   const page = await browser.newPage();
+  let connect;
+  const mayConnect = new Promise((resolve) => { connect = resolve; });
   await page.route("**/socket.io/?*", async (route) => {
-    await sleep(1000);
+    await mayConnect;
     await route.continue();
   });
   await page.goto(stack.pageUrl);
   const early = new Page(page, stack.pageUrl);
   assert.equal(await early.text("#state"), "Connecting…");
-  await early.enter("6");
+  for (const frequency of ["1", "2", "3", "4", "5", "6"]) await early.enter(frequency);
+  connect();
   await early.shows("#requested", "6");
+  // Five changes a second are allowed, so the frontend would refuse the last of six.
   assert.equal(await page.locator("#refused").isVisible(), false);
   await early.close();
 });
@@ -261,7 +265,7 @@ test("without WATCHER_URL the page says so, and shows what the frontend sees its
     await one.shows("#watcher-text", /does not know the watcher: WATCHER_URL is not set/);
     await one.enter("5");
     await one.shows("#primary-share", /^\d+ %$/);
-    assert.ok((await one.hashes()).length > 0);
+    await eventually("the page shows a hash", async () => (await one.hashes()).length > 0);
     await one.close();
   } finally {
     await alone.stop();

@@ -116,11 +116,14 @@ const requestWork = (port, text = "abc") =>
     signal: AbortSignal.timeout(10_000),
   });
 
+const isReady = (port) => eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+
 test("the worker serves again whenever redis-server does", async () => {
   const stack = newStack();
   const [redisPort, port] = [await freePort(), await freePort()];
   let redis = await stack.redis(redisPort);
   await stack.worker(port, `127.0.0.1:${redisPort}`);
+  await isReady(port);
   const cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" });
   assert.equal((await requestWork(port)).status, 200);
 
@@ -160,8 +163,10 @@ test("the worker uses a password, and TLS with rediss://", async () => {
     "--tls-key-file", file("key.pem"), "--tls-ca-cert-file", file("cert.pem"), "--tls-auth-clients", "no",
   ]);
   await stack.worker(plain, `redis://:secret@127.0.0.1:${redisPort}`);
+  await isReady(plain);
   assert.equal((await requestWork(plain)).status, 200);
   await stack.worker(tls, `rediss://:secret@localhost:${tlsPort}`, { SSL_CERT_FILE: file("cert.pem") });
+  await isReady(tls);
   assert.equal((await requestWork(tls)).status, 200);
   const wrong = await stack.worker(await freePort(), `redis://:wrong@127.0.0.1:${redisPort}`);
   await eventually("the log says that the password is wrong", () => wrong.output.includes("redis: "));
@@ -227,7 +232,7 @@ test("ACCESS_LOG makes the worker log each request, a sample, or none", async ()
   const logOf = async (ACCESS_LOG, requests) => {
     const port = await freePort();
     const worker = await stack.worker(port, `127.0.0.1:${redisPort}`, { ACCESS_LOG, LOG_FORMAT: "json" }, `worker-log-${ACCESS_LOG}`);
-    await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+    await isReady(port);
     for (let index = 0; index < requests; index += 1) {
       const response = await fetch(`http://127.0.0.1:${port}/`, {
         method: "POST",
@@ -236,7 +241,8 @@ test("ACCESS_LOG makes the worker log each request, a sample, or none", async ()
       });
       assert.equal(response.status, index === 1 ? 400 : 200);
     }
-    await sleep(200);
+    // A busy machine writes the log later than it answers.
+    await sleep(1000);
     return worker.output.trim().split("\n").map((line) => JSON.parse(line)).filter(({ target }) => target === "access");
   };
   const lines = await logOf("1000", 3);

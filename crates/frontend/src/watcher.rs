@@ -25,9 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest answer, in bytes. Fifty decisions have about fifteen thousand.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// Behind a Service, the watcher that leads and one that stands by answer in turn. The status of the one that leads is
-/// shown for so long without a new one.
-const LEADER_SHOWN_FOR: Duration = Duration::from_secs(10);
+/// For so long the page keeps the leader's last status, while only watchers that stand by answer. Behind a Service, chance
+/// chooses who answers.
+const LEADER_SHOWN_FOR: Duration = Duration::from_secs(30);
 
 /// Returns the updates of the watcher's status, and the task that asks for it.
 ///
@@ -57,7 +57,7 @@ async fn keep_asking(
     // A connection that stays open could lead to a watcher that stands by, for ever.
     let client =
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
-    let mut led_at = None::<Instant>;
+    let mut leader = LastLeader::default();
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -67,15 +67,14 @@ async fn keep_asking(
         let update = match answer {
             Ok(status) => {
                 dependency.up();
-                if status.reason != WatcherStatus::STANDBY {
-                    led_at = Some(Instant::now());
-                } else if led_at.is_some_and(|at| at.elapsed() < LEADER_SHOWN_FOR) {
+                if !leader.lets_show(&status) {
                     continue;
                 }
                 WatcherView::Known { status: Box::new(status) }
             }
             Err(reason) => {
                 dependency.down(&reason);
+                leader = LastLeader::default();
                 WatcherView::Away { reason }
             }
         };
@@ -84,6 +83,21 @@ async fn keep_asking(
             *last = update;
             has_changed
         });
+    }
+}
+
+/// When the watcher that leads answered last; `None` if its status is not shown.
+#[derive(Default)]
+struct LastLeader(Option<Instant>);
+
+impl LastLeader {
+    /// Whether to show a status, which may be that of a watcher that stands by.
+    fn lets_show(&mut self, status: &WatcherStatus) -> bool {
+        if status.reason != WatcherStatus::STANDBY {
+            self.0 = Some(Instant::now());
+            return true;
+        }
+        self.0.is_none_or(|at| LEADER_SHOWN_FOR <= at.elapsed())
     }
 }
 
@@ -105,4 +119,26 @@ async fn ask(
     let older = status.decisions.len().saturating_sub(WatcherView::MAX_DECISIONS);
     status.decisions.drain(..older);
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watcher_that_stands_by_is_shown_only_without_a_leader() {
+        let status =
+            |reason: &str| WatcherStatus { reason: reason.to_owned(), ..WatcherStatus::default() };
+        let (leading, standby) = (status("NoChange"), status(WatcherStatus::STANDBY));
+        let mut leader = LastLeader::default();
+        assert!(leader.lets_show(&standby), "nobody has led");
+        assert!(leader.lets_show(&leading));
+        advance(LEADER_SHOWN_FOR / 2).await;
+        assert!(!leader.lets_show(&standby));
+        assert!(leader.lets_show(&leading));
+        advance(LEADER_SHOWN_FOR).await;
+        assert!(leader.lets_show(&standby));
+    }
 }

@@ -17,6 +17,8 @@ export class Controls {
   #slider = element("slider");
   // The frequency in force.
   #freq;
+  // The number of requests.
+  #requests = 0;
   // The timer of the slider. While it is set, and until the answer, the slider keeps its position.
   #sliderTimer;
 
@@ -44,10 +46,7 @@ export class Controls {
     });
   }
 
-  /**
-   * Requests a frequency, as soon as there is a connection. Returns whether it is in force, and shows the error if it is not:
-   * after ANSWER_TIMEOUT nothing is requested any more.
-   */
+  /** Requests a frequency once there is a connection, and returns whether it is in force. Otherwise it shows why not. */
   async request(freq) {
     if (String(freq).length > MAX_TYPED) {
       showMessage("refused", `freq: ${String(freq).slice(0, 20)}… is too long; accepted: 0 to stop, or 0.01 to ${MAX_RATE} requests per second`);
@@ -55,11 +54,15 @@ export class Controls {
     }
     // The field exists only if the frontend needs a token.
     const token = element("token")?.value;
+    // Of what is requested before there is a connection, only the last is sent.
+    if (!this.#socket.connected) this.#socket.sendBuffer = [];
+    this.#requests += 1;
+    const request = this.#requests;
     const answer = await this.#socket
       .timeout(ANSWER_TIMEOUT)
       .emitWithAck("frequency", { freq, token })
       .catch(() => ({ error: this.#socket.connected ? "The frontend does not answer." : "There is no connection to the frontend." }));
-    showMessage("refused", answer.error);
+    if (request === this.#requests) showMessage("refused", answer.error);
     if (answer.freq !== undefined) {
       // The empty field shows the frequency in force.
       element("frequency").value = "";

@@ -16,11 +16,7 @@ use std::{
 };
 
 use policy::{CallerStates, CounterSeries, RequestClass};
-use tokio::{
-    sync::Semaphore,
-    task::JoinSet,
-    time::{Instant, timeout_at},
-};
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::config::{CallersUrl, QuerySettings, SourceSettings};
 use exposition::{Reader, Sample};
@@ -127,17 +123,27 @@ impl Callers {
         })
     }
 
-    /// Reads all callers once, at `now`. However many do not answer, that takes no longer than three times what
-    /// one may take.
+    /// Reads all callers once, at `now`. After the lookup, that takes no longer than three times what one may take,
+    /// however many do not answer.
     pub(crate) async fn observe(&mut self, now: Duration) -> ObservedCallers {
         let start = Instant::now();
         self.look_up(now).await;
-        let mut reads = self.start_reads();
+        let last_start = Instant::now() + 2 * self.limit;
+        let mut waiting = self.in_order().into_iter();
+        let mut reads = JoinSet::new();
         let name_problem = self.present_name_problem(now);
         let mut observed = ObservedCallers { name_problem, ..ObservedCallers::default() };
-        while let Some(read) = reads.join_next().await {
+        loop {
+            while reads.len() < MAX_READS && Instant::now() < last_start {
+                let Some(address) = waiting.next() else { break };
+                reads.spawn(self.read(address));
+            }
+            let Some(read) = reads.join_next().await else { break };
             let Ok((address, result)) = read else { continue };
             self.record(address, now, start, result, &mut observed);
+        }
+        for address in waiting {
+            self.record(address, now, start, Err(ScrapeError::NotAsked), &mut observed);
         }
         observed.silent.sort_by_key(|silent| silent.address);
         self.has_counted |= self.callers.values().any(|caller| caller.has_counted);
@@ -146,28 +152,26 @@ impl Callers {
         observed
     }
 
-    /// Begins to read all callers: at first those that answered last time, then those that were asked least.
-    fn start_reads(&self) -> JoinSet<(SocketAddr, Read)> {
+    /// All callers: at first those that answered last time, at last those that were asked most in vain.
+    fn in_order(&self) -> Vec<SocketAddr> {
         let mut callers: Vec<_> = self.callers.iter().collect();
-        callers.sort_by_key(|(_, caller)| caller.failures);
-        let permits = Arc::new(Semaphore::new(MAX_READS));
-        let last_start = Instant::now() + 2 * self.limit;
-        let mut reads = JoinSet::new();
-        for address in callers.into_iter().map(|(address, _)| *address) {
-            let (scraper, url) = (Arc::clone(&self.scraper), self.url.of(address));
-            let (limit, max_age) = (self.limit, self.max_age);
-            let (name, reader) = (Arc::clone(&self.name), Arc::clone(&self.reader));
-            let permits = Arc::clone(&permits);
-            reads.spawn(async move {
-                let Ok(_permit) = timeout_at(last_start, permits.acquire_owned()).await else {
-                    return (address, Err(ScrapeError::NotAsked));
-                };
-                let scraped = scraper.scrape(url, &name, max_age, limit).await;
-                let read = scraped.and_then(|(at, text)| Ok((at, reader.read(&text)?)));
-                (address, read)
-            });
+        callers.sort_by_key(|(_, caller)| (caller.failures, !caller.has_answered));
+        callers.into_iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Reads one caller.
+    fn read(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = (SocketAddr, Read)> + Send + 'static {
+        let (scraper, url) = (Arc::clone(&self.scraper), self.url.of(address));
+        let (limit, max_age) = (self.limit, self.max_age);
+        let (name, reader) = (Arc::clone(&self.name), Arc::clone(&self.reader));
+        async move {
+            let scraped = scraper.scrape(url, &name, max_age, limit).await;
+            let read = scraped.and_then(|(at, text)| Ok((at, reader.read(&text)?)));
+            (address, read)
         }
-        reads
     }
 
     /// Records what one caller answered.

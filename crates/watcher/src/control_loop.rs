@@ -127,6 +127,8 @@ impl ControlLoop {
         self.recorder.record_traffic(now, &traffic, requests);
         self.dependencies.record_route(&route);
         self.recorder.record_route(&route);
+        // Whoever has the Lease leads, whether or not it can read the route.
+        self.recorder.record_lead(self.leadership.is_held());
         let Ok(route) = route else { return };
         if !self.leads(now, &route).await {
             return;
@@ -166,7 +168,6 @@ impl ControlLoop {
         let is_named = self.leadership.identity().is_none_or(|own| route.leader() == Some(own));
         // Who writes nothing takes the route from nobody.
         if is_named || self.is_dry_run || route.overrides.pause.is_some() {
-            self.recorder.record_leader();
             return true;
         }
         self.name_leader(now, route).await;

@@ -123,9 +123,9 @@ impl Recorder {
         self.record_outcome(decision, in_force, outcome);
     }
 
-    /// Records that this watcher decides.
-    pub(crate) fn record_leader(&self) {
-        self.metrics.leader.set(1);
+    /// Records whether this watcher is the one that decides.
+    pub(crate) fn record_lead(&self, is_leader: bool) {
+        self.metrics.leader.set(is_leader.into());
     }
 
     /// Records that this watcher decides nothing, and why.

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 
+import { eventually } from "../waiting.mjs";
 import { WATCHER, kubectlWithInput } from "./kubectl.mjs";
 import { pageUrl } from "./visitor.mjs";
 
@@ -24,6 +25,8 @@ async function recordedLoad(start) {
  * and when. A visitor of the page knows the watcher's decisions.
  */
 export async function checkReplay(visitor, start) {
+  // An answer that came late is shown as none.
+  await eventually("the watcher's status is known", () => visitor.watcher.state === "known");
   const writes = visitor.watcher.status.decisions
     .filter(({ at, outcome }) => outcome === "written" && start / 1000 < at)
     .map(({ at, to }) => ({ at, burst: to.burst }))

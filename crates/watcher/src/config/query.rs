@@ -46,7 +46,7 @@ pub struct QuerySettings {
     #[schemars(transform = texts("", MAX_QUERY, ""))]
     pub up_series: String,
 
-    /// The label that names the cluster that a request went to; the first of several, separated by commas,
+    /// The label that names the cluster that a request went to; of several, separated by commas, the first
     /// that a series has
     #[arg(long, env = "CLUSTER_LABEL", default_value = "destination_cluster", value_parser = list(label_value))]
     #[serde(rename = "clusterLabels")]

@@ -62,6 +62,7 @@ pub(super) async fn follow(
             }
         };
         dependency.down(problem);
+        policies.reconcile();
         sleep(RETRY_EVERY).await;
     }
 }

@@ -122,7 +122,7 @@ impl Policies {
                 }
                 _ => {
                     // The task before ends first.
-                    if running.remove(key).is_some_and(|task| task.must_begin_again()) {
+                    if running.remove(key).is_some_and(|task| task.task.is_finished()) {
                         self.running.panics.inc();
                         tracing::error!(
                             namespace = key.0,
