@@ -54,9 +54,9 @@ build() {
   rm -rf "$CACHE/parts/$part"-*
   # What Go compiles on the way takes 5 GB, which nobody needs once the programs are built.
   export GOCACHE=$CACHE/go-build-$part
-  # To collect no garbage below a limit saves a tenth of the time. There is a compiler for each processor.
-  memory=$(awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
-  GOBIN="$folder" GOGC=off GOMEMLIMIT=$((memory / (2 * $(nproc)) + 1))MiB in_module "$part" install -gcflags "$COMPILER_FLAGS" -ldflags "$(linker_flags)"
+  # To collect no garbage below a limit saves a tenth of the time. There is a compiler for each processor, and other work.
+  memory=$(awk -v share=$((4 * $(nproc))) '/MemAvailable/ { print int($2 / 1024 / share) }' /proc/meminfo)
+  GOBIN="$folder" GOGC=off GOMEMLIMIT=$((memory < 2048 ? memory : 2048))MiB in_module "$part" install -gcflags "$COMPILER_FLAGS" -ldflags "$(linker_flags)"
   [ "$part" != programs ] || keep_charts "$folder"
   touch "$folder/complete"
   rm -rf "$GOCACHE"
