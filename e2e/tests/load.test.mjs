@@ -55,7 +55,7 @@ test("Ctrl-C ends a load early, and the load prints its ledger", async () => {
   const sink = run("sink", "--port", port, "--rate", 200, "--delay", "300ms");
   await eventually("the sink listens", () => listens(port));
   const load = run("load", "--url", `http://127.0.0.1:${port}`, "--rate", 200, "--for", "1h", "--json");
-  await sleep(3000);
+  await sleep(2000);
   load.child.kill("SIGINT");
   const { ledger } = await load.ended;
   sink.child.kill("SIGINT");

@@ -113,7 +113,7 @@ test("redis-server is out of file descriptors", async () => {
   limit("3:4096");
   for (const socket of parts.proxy.clients) socket.destroy();
   await sleep(2000);
-  assert.equal(await answers(`http://127.0.0.1:${parts.port}/_healthz`).catch(() => false), false);
+  assert.equal(await answers(`http://127.0.0.1:${parts.port}/_healthz`), false);
   limit("4096:4096");
   await checkBackWithinASecond(parts.load);
   await checkToTheEnd(parts, ["not_connected", "lost"]);

@@ -66,8 +66,8 @@ impl BurstPolicyStatus {
     /// The number of decisions in a status.
     pub(crate) const DECISIONS: usize = 5;
 
-    /// Goes on from the status before: keeps the times of what has not changed, and decisions that are older than
-    /// this controller's own.
+    /// Keeps what still holds of the status before: the times of what has not changed, and the decisions that are
+    /// older than this controller's own.
     pub(crate) fn continue_from(&mut self, before: &Self) {
         let oldest = self.decisions.last().map(|decision| decision.time.clone());
         let is_older = |decision: &&DecisionSummary| {
