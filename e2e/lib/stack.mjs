@@ -8,6 +8,9 @@ import { answers } from "./network.mjs";
 import { Process } from "./process.mjs";
 import { eventually } from "./waiting.mjs";
 
+/** Waits until a worker is ready: until it may publish. */
+export const workerIsReady = (port) => eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+
 /** Real processes. `stop` ends them in the reverse of the order in which they were started. */
 export class Stack {
   processes = [];

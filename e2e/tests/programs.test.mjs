@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { binaries, root } from "../lib/environment.mjs";
 import { answers, freePort } from "../lib/network.mjs";
 import { Process } from "../lib/process.mjs";
-import { stacksUntil } from "../lib/stack.mjs";
+import { stacksUntil, workerIsReady } from "../lib/stack.mjs";
 import { eventually, secondsOf } from "../lib/waiting.mjs";
 
 const newStack = stacksUntil(after);
@@ -116,14 +116,12 @@ const requestWork = (port, text = "abc") =>
     signal: AbortSignal.timeout(10_000),
   });
 
-const isReady = (port) => eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
-
 test("the worker serves again whenever redis-server does", async () => {
   const stack = newStack();
   const [redisPort, port] = [await freePort(), await freePort()];
   let redis = await stack.redis(redisPort);
   await stack.worker(port, `127.0.0.1:${redisPort}`);
-  await isReady(port);
+  await workerIsReady(port);
   const cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" });
   assert.equal((await requestWork(port)).status, 200);
 
@@ -163,10 +161,10 @@ test("the worker uses a password, and TLS with rediss://", async () => {
     "--tls-key-file", file("key.pem"), "--tls-ca-cert-file", file("cert.pem"), "--tls-auth-clients", "no",
   ]);
   await stack.worker(plain, `redis://:secret@127.0.0.1:${redisPort}`);
-  await isReady(plain);
+  await workerIsReady(plain);
   assert.equal((await requestWork(plain)).status, 200);
   await stack.worker(tls, `rediss://:secret@localhost:${tlsPort}`, { SSL_CERT_FILE: file("cert.pem") });
-  await isReady(tls);
+  await workerIsReady(tls);
   assert.equal((await requestWork(tls)).status, 200);
   const wrong = await stack.worker(await freePort(), `redis://:wrong@127.0.0.1:${redisPort}`);
   await eventually("the log says that the password is wrong", () => wrong.output.includes("redis: "));
@@ -232,7 +230,7 @@ test("ACCESS_LOG makes the worker log each request, a sample, or none", async ()
   const logOf = async (ACCESS_LOG, requests) => {
     const port = await freePort();
     const worker = await stack.worker(port, `127.0.0.1:${redisPort}`, { ACCESS_LOG, LOG_FORMAT: "json" }, `worker-log-${ACCESS_LOG}`);
-    await isReady(port);
+    await workerIsReady(port);
     for (let index = 0; index < requests; index += 1) {
       const response = await fetch(`http://127.0.0.1:${port}/`, {
         method: "POST",

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { answers, freePort } from "../lib/network.mjs";
 import { RedisProxy } from "../lib/redis-proxy.mjs";
-import { Stack } from "../lib/stack.mjs";
+import { Stack, workerIsReady } from "../lib/stack.mjs";
 import { eventually } from "../lib/waiting.mjs";
 import { WorkerLoad } from "../lib/worker-load.mjs";
 
@@ -26,7 +26,7 @@ after(() => stack.stop());
 async function newWorker(redis = redisPort, env = {}) {
   const port = await freePort();
   const worker = await stack.worker(port, `127.0.0.1:${redis}`, { ACCESS_LOG: "0", ...env });
-  await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+  await workerIsReady(port);
   return { worker, port };
 }
 

@@ -13,7 +13,7 @@ import { LEFT_OUT, binaries } from "../lib/environment.mjs";
 import { answers, freePort } from "../lib/network.mjs";
 import { Process } from "../lib/process.mjs";
 import { RedisProxy } from "../lib/redis-proxy.mjs";
-import { stacksUntil } from "../lib/stack.mjs";
+import { stacksUntil, workerIsReady } from "../lib/stack.mjs";
 import { eventually } from "../lib/waiting.mjs";
 import { WorkerLoad, calculationOf, failuresByReason } from "../lib/worker-load.mjs";
 
@@ -31,7 +31,7 @@ async function startUnderLoad(env = {}) {
   parts.proxy = await RedisProxy.start(proxyPort, redisPort);
   stack.add(parts.proxy);
   parts.worker = await stack.worker(port, `127.0.0.1:${proxyPort}`, { ACCESS_LOG: "0", ...env });
-  await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+  await workerIsReady(port);
   parts.cli = (...args) => execFileSync("redis-cli", ["-p", String(redisPort), ...args], { encoding: "utf8" }).trim();
   parts.load = new WorkerLoad(port);
   await parts.load.reaches(REQUESTS / 3);
@@ -169,7 +169,7 @@ test("redis-server fails over to another address behind the same name", needsNam
   stack.add(new Process("worker", "unshare", [
     "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$1" /etc/hosts && exec "$2"', "sh", hosts, path.join(binaries, "worker"),
   ], env));
-  await eventually("the worker is ready", () => answers(`http://127.0.0.1:${port}/_healthz`));
+  await workerIsReady(port);
   const load = new WorkerLoad(port);
   await load.reaches(REQUESTS / 3);
   writeFileSync(hosts, "127.0.0.3 redis-cache-service\n");

@@ -127,9 +127,11 @@ impl ControlLoop {
         self.recorder.record_traffic(now, &traffic, requests);
         self.dependencies.record_route(&route);
         self.recorder.record_route(&route);
-        // Whoever has the Lease leads, whether or not it can read the route.
-        self.recorder.record_lead(self.leadership.is_held());
-        let Ok(route) = route else { return };
+        let Ok(route) = route else {
+            // Whoever has the Lease leads, although it cannot read the route.
+            self.recorder.record_lead(self.leadership.is_held());
+            return;
+        };
         if !self.leads(now, &route).await {
             return;
         }
@@ -168,6 +170,7 @@ impl ControlLoop {
         let is_named = self.leadership.identity().is_none_or(|own| route.leader() == Some(own));
         // Who writes nothing takes the route from nobody.
         if is_named || self.is_dry_run || route.overrides.pause.is_some() {
+            self.recorder.record_lead(true);
             return true;
         }
         self.name_leader(now, route).await;
