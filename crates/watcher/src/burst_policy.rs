@@ -18,7 +18,7 @@ use value_parsers::schema::add_rule;
 
 use crate::{
     api_server::ApiServer,
-    config::{PolicyName, RouteSettings, WatchSettings},
+    config::{PolicyName, RouteSettings, SourceKind, WatchSettings},
     route::Error,
 };
 pub use crd::crd;
@@ -53,6 +53,11 @@ pub(crate) use values::check_known;
     schema,
     "self.signal.source != 'Callers' || has(self.signal.callersURL)",
     "signal.callersURL: it is missing; accepted with signal.source Callers: http://name:port/path"
+))]
+#[schemars(transform = |schema: &mut _| add_rule(
+    schema,
+    "self.signal.source != 'Callers' || has(self.signal.callersSeries) || has(self.signal.series)",
+    "signal.callersSeries: it is missing; signal.source Callers needs it, or signal.series"
 ))]
 #[schemars(transform = |schema: &mut _| add_rule(
     schema,
@@ -108,7 +113,8 @@ impl ValidPolicy {
     /// # Errors
     /// What is wrong with it, with the name of the field.
     pub(crate) fn read(object: &DynamicObject) -> Result<Self, String> {
-        let spec = object.data.get("spec").cloned().unwrap_or_default();
+        let spec = object.data.get("spec").unwrap_or(&Value::Null);
+        values::check(spec)?;
         let BurstPolicySpec { mut route, mut watch } = serde_path_to_error::deserialize(spec)
             .map_err(|error| {
                 let path = format!("spec.{}", error.path());
@@ -121,10 +127,8 @@ impl ValidPolicy {
             route.validate()?;
             watch.validate()
         };
-        let spec = object.data.get("spec");
         validate().map_err(|error| with_fields(&error))?;
-        spec.map_or(Ok(()), values::check)?;
-        check_required(spec, watch.policy.policy)?;
+        check_required(spec, &watch)?;
         Ok(Self { route, watch })
     }
 }
@@ -138,21 +142,33 @@ pub(crate) fn refusal(object: &DynamicObject) -> Option<&str> {
     status.get("message")?.as_str().filter(|_| is_refused)
 }
 
-/// Checks that the numbers are there that only an operator knows. The schema asks for them, too, but not of a
-/// file.
-fn check_required(spec: Option<&Value>, policy: PolicyKind) -> Result<(), String> {
-    let has = |pointer: &str| spec.is_some_and(|spec| spec.pointer(pointer).is_some());
-    let missing = match policy {
-        PolicyKind::Spill if has("/capacity/query") => None,
-        PolicyKind::Spill => {
-            Some("capacity.requestsPerSecond").filter(|_| !has("/capacity/requestsPerSecond"))
+/// Checks that what only an operator knows is there. The schema asks for it, too, but not of a file.
+fn check_required(spec: &Value, watch: &WatchSettings) -> Result<(), String> {
+    let has = |field: &&str| spec.pointer(&format!("/{}", field.replace('.', "/"))).is_some();
+    // One of the fields is enough.
+    let needs = |fields: &[&str], who: &str| {
+        if fields.iter().any(has) {
+            return Ok(());
         }
-        PolicyKind::Threshold if !has("/threshold/burstAbove") => Some("threshold.burstAbove"),
-        PolicyKind::Threshold if !has("/threshold/homeBelow") => Some("threshold.homeBelow"),
-        PolicyKind::Threshold => None,
+        Err(format!("{}: it is missing; {who} needs {}", fields[0], fields.join(" or ")))
     };
-    missing
-        .map_or(Ok(()), |field| Err(format!("{field}: it is missing; policy {policy:?} needs it")))
+    needs(&["signal.series", "signal.query"], "a policy")?;
+    if watch.signal.source.source == SourceKind::Callers {
+        needs(&["signal.callersURL"], "signal.source Callers")?;
+        needs(&["signal.callersSeries", "signal.series"], "signal.source Callers")?;
+    }
+    match watch.policy.policy {
+        PolicyKind::Spill => {
+            needs(&["capacity.requestsPerSecond", "capacity.query"], "policy Spill")
+        }
+        PolicyKind::Threshold => {
+            if has(&"capacity.query") {
+                needs(&["capacity.requestsPerSecond"], "policy Threshold with capacity.query")?;
+            }
+            needs(&["threshold.burstAbove"], "policy Threshold")?;
+            needs(&["threshold.homeBelow"], "policy Threshold")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::{RouteKind, SourceKind};
+    use crate::config::RouteKind;
 
     fn read(spec: Value) -> Result<ValidPolicy, String> {
         let object = json!({
@@ -223,7 +239,7 @@ mod tests {
         let range = json!({ "series": "rate(a[1m])" });
         check(
             json!({ "route": route, "signal": range }),
-            "spec: \"rate(a[1m])\" is not accepted; accepted: a PromQL selector without a",
+            "signal.series: \"rate(a[1m])\" is not accepted; accepted: a PromQL selector without a",
         );
         let open = json!({ "series": "a{b=\"c\"" });
         check(json!({ "route": route, "signal": open }), "a PromQL selector without a range");
@@ -231,8 +247,35 @@ mod tests {
             json!({ "route": { "name": "cart", "primaryDestination": "burst" } }),
             "route.burstDestination: \"burst\" is not accepted",
         );
-        check(json!({ "route": route }), "threshold.burstAbove: it is missing; policy Threshold");
-        let spill = json!({ "route": route, "policy": "Spill", "capacity": { "service": "cart" } });
-        check(spill, "capacity.requestsPerSecond: it is missing; policy Spill needs it");
+    }
+
+    #[test]
+    fn what_only_an_operator_knows_must_be_there() {
+        for (signal, more, field) in [
+            (json!({}), json!({}), "signal.series: it is missing; a policy needs"),
+            (json!({ "query": "a", "source": "Callers" }), json!({}), "signal.callersURL: it is"),
+            (
+                json!({ "query": "a", "source": "Callers", "callersURL": "http://a/" }),
+                json!({}),
+                "signal.callersSeries: it is missing; signal.source Callers needs \
+                 signal.callersSeries or signal.series",
+            ),
+            (json!({ "query": "a" }), json!({}), "threshold.burstAbove: it is missing; policy"),
+            (
+                json!({ "series": "a" }),
+                json!({ "capacity": { "query": "b" } }),
+                "capacity.requestsPerSecond: it is missing; policy Threshold with capacity.query",
+            ),
+            (
+                json!({ "series": "a" }),
+                json!({ "policy": "Spill", "capacity": { "service": "cart" } }),
+                "capacity.requestsPerSecond: it is missing; policy Spill",
+            ),
+        ] {
+            let mut spec = json!({ "route": { "name": "cart" }, "signal": signal });
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let error = read(spec).expect_err(field);
+            assert!(error.starts_with(field), "{error} does not begin with {field:?}");
+        }
     }
 }

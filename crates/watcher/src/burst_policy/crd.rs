@@ -88,12 +88,27 @@ fn correct_part(part: &mut Map<String, Value>) {
     }
     part.remove("nullable");
     let is_list = part.get("type") == Some(&Value::from("array"));
+    let names = part.get("enum").and_then(Value::as_array).cloned().unwrap_or_default();
     if let Some(Value::String(text)) = part.get_mut("description") {
         *text = with_fields(&text.replace('`', "").replace('\n', " "));
         if is_list {
             *text = text.replace(SEPARATED, "");
         }
+        for name in names.iter().filter_map(Value::as_str) {
+            *text = with_name(text, name);
+        }
     }
+}
+
+/// Writes a name of an `enum`, where it occurs first, as a field must have it: the flags have it in lower case.
+fn with_name(text: &str, name: &str) -> String {
+    let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+    let is_name =
+        |word: &&mut String| word.trim_end_matches([',', ';', ':']).eq_ignore_ascii_case(name);
+    if let Some(word) = words.iter_mut().find(is_name) {
+        word.replace_range(..name.len(), name);
+    }
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -140,7 +155,11 @@ mod tests {
             let words = |text: &str| with_fields(text).split_whitespace().collect::<String>();
             let help = arg.get_help().unwrap().to_string().replace(SEPARATED, "");
             let described = field["description"].as_str().unwrap_or_default();
-            assert_eq!(words(&help).replace('`', ""), words(described), "{path}");
+            let is_same = words(&help).replace('`', "").eq_ignore_ascii_case(&words(described));
+            assert!(is_same, "{path}: {described:?} is not {help:?}");
+            for name in field["enum"].as_array().into_iter().flatten() {
+                assert!(described.contains(name.as_str().unwrap()), "{path}: {described:?}");
+            }
             let without =
                 WITHOUT_DEFAULT.contains(&format!("/{}", path.replace('.', "/")).as_str());
             let defaults = arg.get_default_values();

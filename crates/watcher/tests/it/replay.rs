@@ -104,7 +104,7 @@ fn a_policy_can_come_from_its_file() {
     for (text, expected) in [
         ("apiVersion: v1\nkind: ConfigMap", "its kind is ConfigMap; accepted: BurstPolicy"),
         (
-            "apiVersion: v1\nkind: BurstPolicy\nspec: {route: {name: a}}",
+            "apiVersion: v1\nkind: BurstPolicy\nspec: {route: {name: a}, signal: {series: a}}",
             "threshold.burstAbove: it is missing",
         ),
         ("a: [", "--policy-file: "),
