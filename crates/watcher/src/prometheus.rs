@@ -21,7 +21,7 @@ use crate::{config::QuerySettings, source::ObservedTraffic};
 use answer::{Answer, SampledSeries, Vector};
 pub(crate) use connection::Connection;
 use connection::MAX_ANSWER;
-use counters::{counters, named_caller};
+use counters::{counters, have_common_caller, named_caller};
 pub(crate) use finding::Finding;
 pub(crate) use history::HistoryReader;
 
@@ -52,6 +52,9 @@ pub(crate) struct SeenCounters {
     newest: Option<Duration>,
     /// The callers that counted until then; empty if one of them has no name.
     callers: HashSet<u64>,
+    /// Whether `UP_SERIES` has shown one of the callers that count. Otherwise it selects others, and
+    /// proves nothing.
+    is_up_theirs: bool,
 }
 
 /// Why a value is unknown.
@@ -143,7 +146,9 @@ impl Prometheus {
             let newest = newest.max();
             if seen.newest < newest {
                 let callers: Option<_> = series.iter().map(named_caller).collect();
-                *seen = SeenCounters { newest, callers: callers.unwrap_or_default() };
+                let callers: HashSet<_> = callers.unwrap_or_default();
+                let is_up_theirs = seen.is_up_theirs || have_common_caller(&up, &callers);
+                *seen = SeenCounters { newest, callers, is_up_theirs };
                 return Observation::Counters(counters);
             }
             match zero_until(&up, seen) {
@@ -196,7 +201,8 @@ fn zero_until(up: &[SampledSeries], seen: &SeenCounters) -> Option<Duration> {
     let is_old = |series: &SampledSeries| {
         named_caller(series).is_none_or(|caller| seen.callers.contains(&caller))
     };
-    if seen.callers.is_empty() || present.iter().any(|series| is_old(series)) {
+    if seen.callers.is_empty() || !seen.is_up_theirs || present.iter().any(|series| is_old(series))
+    {
         return None;
     }
     let scraped = present.iter().filter_map(|series| series.values.last());

@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::{FIRST_RANGE, Prometheus, Unknown, answer::SampledSeries, finding::Finding};
+use super::{
+    FIRST_RANGE, Prometheus, Unknown,
+    answer::SampledSeries,
+    counters::{have_common_caller, named_caller},
+    finding::Finding,
+};
 use crate::{
     config::QuerySettings,
     labels::{Labels, class, cluster_name},
@@ -43,7 +48,25 @@ impl Prometheus {
             Err(unknown) => Finding::NotChecked { why: unknown.to_string() },
             Ok(series) if series.is_empty() => patient.why_absent(first).await,
             Ok(series) if self.settings.has_query() => check_range(&series, first.range),
-            Ok(series) => check_series(&series, &self.settings),
+            Ok(series) => match check_series(&series, &self.settings) {
+                fine @ Finding::Fine { .. } => patient.check_up(&series).await.unwrap_or(fine),
+                other => other,
+            },
+        }
+    }
+
+    /// Finds an `UP_SERIES` that selects none of the callers that have counted.
+    async fn check_up(&self, series: &[SampledSeries]) -> Option<Finding> {
+        if self.settings.up_series.is_empty() {
+            return None;
+        }
+        let query = format!("{}[{FIRST_RANGE}]", self.settings.up_series);
+        match self.samples(&query).await {
+            Err(unknown) => Some(Finding::NotChecked { why: unknown.to_string() }),
+            Ok(up) => {
+                let callers = series.iter().filter_map(named_caller).collect();
+                (!have_common_caller(&up, &callers)).then_some(Finding::UpOfOthers)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reads the counters of an answer, and which caller counted.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use policy::CounterSeries;
 
@@ -32,6 +32,11 @@ fn sample((at, count): &(f64, String)) -> Option<(Duration, f64)> {
 /// Identifies the target of a series; `None` if its labels do not name it.
 pub(super) fn named_caller(series: &SampledSeries) -> Option<u64> {
     series.metric.contains_key("instance").then(|| caller(&series.metric))
+}
+
+/// Whether the series are of some of these callers.
+pub(super) fn have_common_caller(series: &[SampledSeries], callers: &HashSet<u64>) -> bool {
+    series.iter().filter_map(named_caller).any(|caller| callers.contains(&caller))
 }
 
 /// Identifies the target that was scraped.

@@ -31,6 +31,8 @@ pub(crate) enum Finding {
     UnknownClusters { names: Vec<String> },
     /// Two targets count the same requests.
     ScrapedTwice { targets: String },
+    /// `UP_SERIES` has none of the callers that have counted requests.
+    UpOfOthers,
     /// Prometheus did not answer.
     NotChecked { why: String },
     /// With `SOURCE=callers`: nothing is wrong.
@@ -56,6 +58,7 @@ impl Finding {
             Self::RangeTight { .. } => "range_tight",
             Self::UnknownClusters { .. } => "unknown_clusters",
             Self::ScrapedTwice { .. } => "scraped_twice",
+            Self::UpOfOthers => "up_of_others",
             Self::NotChecked { .. } => "not_checked",
             Self::NothingCounted => "nothing_counted",
             Self::CallersNotRead { .. } => "callers_not_read",
@@ -120,6 +123,9 @@ impl fmt::Display for Finding {
             Self::ScrapedTwice { targets } => write!(
                 f,
                 "Prometheus scrapes the same caller twice, as {targets}, so its requests count twice; select one job"
+            ),
+            Self::UpOfOthers => f.write_str(
+                "UP_SERIES selects none of the callers that SERIES has: job and instance differ; so the watcher does not see that callers were replaced, and holds the weights",
             ),
             Self::FineCallers => f.write_str("all callers answer, and count requests"),
             Self::NothingCounted => f.write_str(

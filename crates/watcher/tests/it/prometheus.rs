@@ -127,15 +127,25 @@ async fn is_ready_before_the_first_request_has_been_counted() {
 #[tokio::test]
 async fn no_requests_are_believed_when_a_new_caller_explains_them() {
     let up_series = "--up-series=up{app=\"frontend\"}";
-    for (argument, is_replaced, expected) in
-        [(up_series, true, HOME), (up_series, false, BURST), ("--up-series=", true, BURST)]
-    {
+    for (argument, is_replaced, expected) in [
+        (up_series, true, HOME),
+        (up_series, false, BURST),
+        ("--up-series=", true, BURST),
+        ("--up-series=up{app=\"other\"}", true, BURST),
+    ] {
         let (prometheus, kubernetes) = start_both();
         kubernetes.apply(BURST, "test");
         prometheus.set_rate(200.0);
+        // The check at the start needs two scrapes.
+        sleep(Duration::from_secs(1)).await;
         let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &[argument]);
         eventually("the rate is known", async || {
             watcher.status().await.observed.rate.is_some_and(|rate| 150.0 < rate)
+        })
+        .await;
+        let finding = if argument.contains("other") { "UP_SERIES selects none" } else { "is fine" };
+        eventually("the selectors are checked", async || {
+            watcher.status().await.query_check.contains(finding)
         })
         .await;
         if is_replaced {

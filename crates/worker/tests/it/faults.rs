@@ -206,7 +206,8 @@ async fn a_worker_that_may_not_publish_is_not_ready_and_says_why() {
 #[tokio::test]
 async fn a_node_that_does_not_know_all_listeners_is_not_believed_that_nobody_listens() {
     for fault in [RedisFault::SubscribersElsewhere, RedisFault::SubscribersAtReplica] {
-        let redis = FakeRedis::start();
+        let port = free_port();
+        let redis = FakeRedis::start_on(port);
         let worker = RunningWorker::start(redis.address, &[]);
         eventually("the worker is ready", async || worker.is_ready().await).await;
         let mut published = redis.subscribe(CHANNEL).await;
@@ -214,9 +215,8 @@ async fn a_node_that_does_not_know_all_listeners_is_not_believed_that_nobody_lis
         assert_eq!(post(&worker, r#"{"str":"abc"}"#).await.status(), StatusCode::OK);
         assert_eq!(published.message().await, ABC);
         // The worker meets the node that knows less at its next connection.
-        let address = redis.address;
         redis.stop().await;
-        let redis = FakeRedis::start_on(address.port());
+        let redis = FakeRedis::start_on(port);
         redis.set_fault(fault);
         let mut published = redis.subscribe(CHANNEL).await;
         eventually("the worker is ready", async || worker.is_ready().await).await;

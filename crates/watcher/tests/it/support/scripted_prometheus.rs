@@ -208,7 +208,8 @@ impl Script {
         }
         let body = if query.starts_with("up") {
             let values = json!([[since_epoch(), "1"]]);
-            let instance = format!("caller-{}", self.caller);
+            let who = if query.contains("other") { "other" } else { "caller" };
+            let instance = format!("{who}-{}", self.caller);
             let result = json!([{"metric": {"instance": instance}, "values": values}]);
             json!({"status": "success", "data": {"resultType": "matrix", "result": result}})
                 .to_string()
