@@ -10,13 +10,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "../lib/environment.mjs";
 import { eventually } from "../lib/waiting.mjs";
 
+/** The name of the lab (e2e/lab.d/settings.sh). */
+const LAB_NAME = process.env.LAB_NUMBER === "2" ? "istio-burst-lab2" : "istio-burst-lab";
+
 const shell = (command) => execFileSync("bash", ["-c", command], { cwd: root, encoding: "utf8" });
 
 /** Returns everything on this machine that a lab could leave behind or change. */
 const machine = () => ({
   mounts: shell("cut -d' ' -f2,3 /proc/self/mounts | sort"),
   links: shell("ip -br link | cut -d' ' -f1"),
-  routes: shell("ip route; ip -6 route | grep -v lab-"),
+  routes: shell("ip route; ip -6 route | grep -vE 'lab2?-'"),
   cgroups: shell("find /sys/fs/cgroup -type d | sort"),
   kernel: shell("sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys net.ipv4.ip_forward net.ipv4.conf.all 2>/dev/null"),
   rules: shell("nft list ruleset 2>/dev/null || true"),
@@ -25,8 +28,8 @@ const machine = () => ({
 });
 
 for (const [when, interrupt] of [
-  ["as it makes its machines", () => existsSync("/run/istio-burst-lab/primary.pid")],
-  ["as its nodes start", () => existsSync("/var/lib/istio-burst-lab/burst/log/kubelet.log")],
+  ["as it makes its machines", () => existsSync(`/run/${LAB_NAME}/primary.pid`)],
+  ["as its nodes start", () => existsSync(`/var/lib/${LAB_NAME}/burst/log/kubelet.log`)],
 ]) {
   test(`"up" is killed ${when}: after "down" nothing is left`, { timeout: 240_000 }, async () => {
     const before = machine();
@@ -43,7 +46,7 @@ for (const [when, interrupt] of [
 test("an API server was stopped for a while: after \"down\" nothing is left", { timeout: 240_000 }, () => {
   const before = machine();
   shell("e2e/lab up clusters");
-  for (const signal of ["STOP", "CONT"]) shell(`pkill -${signal} -f '^kube-apiserver.*10.96' && sleep 1`);
+  for (const signal of ["STOP", "CONT"]) shell(`e2e/lab in primary pkill -${signal} -x kube-apiserver && sleep 1`);
   shell("e2e/lab down");
   assert.deepEqual(machine(), before);
 });

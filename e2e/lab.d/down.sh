@@ -31,7 +31,7 @@ for name in $CLUSTERS; do
   ip link delete "$LINK-$name" 2>/dev/null || true
 done
 # Says what is left now, before it surprises somebody later.
-left=$(find /sys/fs/cgroup -type d -name "$LAB_NAME-*" && grep -o "$STATE/[^ ]*" /proc/self/mounts) || true
+left=$(find /sys/fs/cgroup -type d -name "$LAB_NAME-*" 2>/dev/null; grep -o "$STATE/[^ ]*" /proc/self/mounts) || true
 [ -z "$left" ] || fail "left behind: $left"
 # Not all of $RUN: another e2e/lab may be building images, and buildah keeps its state there.
 rm -rf "$STATE" "$RUN"/*.pid

@@ -29,6 +29,8 @@ fi
 ! ip route show root 10.77.0.0/16 2>/dev/null | grep -vqE ' dev lab2?-' || lack "free addresses: 10.77.0.0/16 has a route"
 # Another e2e/lab that is at work uses them already.
 [ ! -e "$CACHE/lock" ] || flock --nonblock "$CACHE/lock" true || exit $lacks
+# A lab that is up has taken its part.
+[ ! -e "$STATE/has-clusters" ] || exit $lacks
 # The programs take most of it while they are built.
 wanted=15
 ! { command -v go >/dev/null && "$LAB/parts.sh" is-built programs; } || wanted=8

@@ -56,7 +56,7 @@ pub(crate) use values::check_known;
 ))]
 #[schemars(transform = |schema: &mut _| add_rule(
     schema,
-    "self.signal.source != 'Callers' || has(self.signal.callersSeries) || has(self.signal.series)",
+    "self.signal.source != 'Callers' || has(self.signal.series) || (has(self.signal.callersSeries) && self.signal.callersSeries != '')",
     "signal.callersSeries: it is missing; signal.source Callers needs it, or signal.series"
 ))]
 #[schemars(transform = |schema: &mut _| add_rule(
@@ -144,7 +144,12 @@ pub(crate) fn refusal(object: &DynamicObject) -> Option<&str> {
 
 /// Checks that what only an operator knows is there. The schema asks for it, too, but not of a file.
 fn check_required(spec: &Value, watch: &WatchSettings) -> Result<(), String> {
-    let has = |field: &&str| spec.pointer(&format!("/{}", field.replace('.', "/"))).is_some();
+    // The API server adds the defaults, which are empty.
+    let is_empty = |value: &Value| value.is_null() || value == "";
+    let has = |field: &&str| {
+        let value = spec.pointer(&format!("/{}", field.replace('.', "/")));
+        value.is_some_and(|value| !is_empty(value))
+    };
     // One of the fields is enough.
     let needs = |fields: &[&str], who: &str| {
         if fields.iter().any(has) {
@@ -255,7 +260,7 @@ mod tests {
             (json!({}), json!({}), "signal.series: it is missing; a policy needs"),
             (json!({ "query": "a", "source": "Callers" }), json!({}), "signal.callersURL: it is"),
             (
-                json!({ "query": "a", "source": "Callers", "callersURL": "http://a/" }),
+                json!({ "query": "a", "source": "Callers", "callersURL": "http://a/", "callersSeries": "" }),
                 json!({}),
                 "signal.callersSeries: it is missing; signal.source Callers needs \
                  signal.callersSeries or signal.series",

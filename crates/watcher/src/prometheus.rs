@@ -138,7 +138,8 @@ impl Prometheus {
         }
         let range = if seen.newest.is_none() { FIRST_RANGE } else { NEXT_RANGE };
         let query = format!("{}[{range}]", self.settings.series);
-        let (series, up) = tokio::join!(self.samples(&query), self.up_samples());
+        let up_range = if seen.is_up_theirs { NEXT_RANGE } else { FIRST_RANGE };
+        let (series, up) = tokio::join!(self.samples(&query), self.up_samples(up_range));
         let observation = series.map(|series| {
             let counters = counters(&series, &self.settings);
             let newest =
@@ -146,11 +147,11 @@ impl Prometheus {
             let newest = newest.max();
             if seen.newest < newest {
                 let callers: Option<_> = series.iter().map(named_caller).collect();
-                let callers: HashSet<_> = callers.unwrap_or_default();
-                let is_up_theirs = seen.is_up_theirs || have_common_caller(&up, &callers);
-                *seen = SeenCounters { newest, callers, is_up_theirs };
+                (seen.newest, seen.callers) = (newest, callers.unwrap_or_default());
+                seen.is_up_theirs |= have_common_caller(&up, &seen.callers);
                 return Observation::Counters(counters);
             }
+            seen.is_up_theirs |= have_common_caller(&up, &seen.callers);
             match zero_until(&up, seen) {
                 None if !counters.is_empty() => Observation::Counters(counters),
                 zero_until => Observation::NoCounters { zero_until },
@@ -160,11 +161,11 @@ impl Prometheus {
     }
 
     /// The samples of `up`; none if they are not asked for, or unknown.
-    async fn up_samples(&self) -> Vec<SampledSeries> {
+    async fn up_samples(&self, range: &str) -> Vec<SampledSeries> {
         if self.settings.up_series.is_empty() {
             return Vec::new();
         }
-        let query = format!("{}[{NEXT_RANGE}]", self.settings.up_series);
+        let query = format!("{}[{range}]", self.settings.up_series);
         self.samples(&query).await.unwrap_or_default()
     }
 

@@ -158,7 +158,10 @@ mod tests {
             let is_same = words(&help).replace('`', "").eq_ignore_ascii_case(&words(described));
             assert!(is_same, "{path}: {described:?} is not {help:?}");
             for name in field["enum"].as_array().into_iter().flatten() {
-                assert!(described.contains(name.as_str().unwrap()), "{path}: {described:?}");
+                let name = name.as_str().unwrap();
+                let first = described.split(' ').map(|word| word.trim_matches([',', ':']));
+                let first = first.clone().find(|word| word.eq_ignore_ascii_case(name));
+                assert_eq!(first, Some(name), "{path}: {described:?}");
             }
             let without =
                 WITHOUT_DEFAULT.contains(&format!("/{}", path.replace('.', "/")).as_str());

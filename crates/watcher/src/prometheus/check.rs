@@ -65,7 +65,8 @@ impl Prometheus {
             Err(unknown) => Some(Finding::NotChecked { why: unknown.to_string() }),
             Ok(up) => {
                 let callers = series.iter().filter_map(named_caller).collect();
-                (!have_common_caller(&up, &callers)).then_some(Finding::UpOfOthers)
+                let is_theirs = have_common_caller(&up, &callers);
+                (!is_theirs).then_some(Finding::UpOfOthers { is_absent: up.is_empty() })
             }
         }
     }

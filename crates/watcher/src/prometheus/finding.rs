@@ -31,8 +31,8 @@ pub(crate) enum Finding {
     UnknownClusters { names: Vec<String> },
     /// Two targets count the same requests.
     ScrapedTwice { targets: String },
-    /// `UP_SERIES` has none of the callers that have counted requests.
-    UpOfOthers,
+    /// `UP_SERIES` has none of the callers that have counted requests, or matches nothing at all.
+    UpOfOthers { is_absent: bool },
     /// Prometheus did not answer.
     NotChecked { why: String },
     /// With `SOURCE=callers`: nothing is wrong.
@@ -58,7 +58,7 @@ impl Finding {
             Self::RangeTight { .. } => "range_tight",
             Self::UnknownClusters { .. } => "unknown_clusters",
             Self::ScrapedTwice { .. } => "scraped_twice",
-            Self::UpOfOthers => "up_of_others",
+            Self::UpOfOthers { .. } => "up_of_others",
             Self::NotChecked { .. } => "not_checked",
             Self::NothingCounted => "nothing_counted",
             Self::CallersNotRead { .. } => "callers_not_read",
@@ -124,8 +124,10 @@ impl fmt::Display for Finding {
                 f,
                 "Prometheus scrapes the same caller twice, as {targets}, so its requests count twice; select one job"
             ),
-            Self::UpOfOthers => f.write_str(
-                "UP_SERIES selects none of the callers that SERIES has: job and instance differ; so the watcher does not see that callers were replaced, and holds the weights",
+            Self::UpOfOthers { is_absent } => write!(
+                f,
+                "UP_SERIES {}, so the watcher does not see that callers are replaced; select up with the job and the instances of SERIES",
+                if *is_absent { "matches nothing" } else { "selects none of the callers that SERIES has" }
             ),
             Self::FineCallers => f.write_str("all callers answer, and count requests"),
             Self::NothingCounted => f.write_str(
