@@ -10,10 +10,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "../lib/environment.mjs";
 import { eventually } from "../lib/waiting.mjs";
 
-/** The name of the lab (e2e/lab.d/settings.sh). */
-const LAB_NAME = process.env.LAB_NUMBER === "2" ? "istio-burst-lab2" : "istio-burst-lab";
-
 const shell = (command) => execFileSync("bash", ["-c", command], { cwd: root, encoding: "utf8" });
+
+/** The folders of the lab, and of its process ids. */
+const [STATE, RUN] = shell(". e2e/lab.d/settings.sh && echo $STATE $RUN").trim().split(" ");
 
 /** Returns everything on this machine that a lab could leave behind or change. */
 const machine = () => ({
@@ -28,8 +28,8 @@ const machine = () => ({
 });
 
 for (const [when, interrupt] of [
-  ["as it makes its machines", () => existsSync(`/run/${LAB_NAME}/primary.pid`)],
-  ["as its nodes start", () => existsSync(`/var/lib/${LAB_NAME}/burst/log/kubelet.log`)],
+  ["as it makes its machines", () => existsSync(`${RUN}/primary.pid`)],
+  ["as its nodes start", () => existsSync(`${STATE}/burst/log/kubelet.log`)],
 ]) {
   test(`"up" is killed ${when}: after "down" nothing is left`, { timeout: 240_000 }, async () => {
     const before = machine();

@@ -138,20 +138,24 @@ impl Prometheus {
         }
         let range = if seen.newest.is_none() { FIRST_RANGE } else { NEXT_RANGE };
         let query = format!("{}[{range}]", self.settings.series);
-        let up_range = if seen.is_up_theirs { NEXT_RANGE } else { FIRST_RANGE };
+        // Callers that counted before the watcher began may be gone since.
+        let is_proof_missing = !seen.callers.is_empty() && !seen.is_up_theirs;
+        let up_range = if is_proof_missing { FIRST_RANGE } else { NEXT_RANGE };
         let (series, up) = tokio::join!(self.samples(&query), self.up_samples(up_range));
         let observation = series.map(|series| {
             let counters = counters(&series, &self.settings);
             let newest =
                 counters.iter().filter_map(|series| series.samples.last()).map(|(at, _)| *at);
             let newest = newest.max();
-            if seen.newest < newest {
+            let is_news = seen.newest < newest;
+            if is_news {
                 let callers: Option<_> = series.iter().map(named_caller).collect();
                 (seen.newest, seen.callers) = (newest, callers.unwrap_or_default());
-                seen.is_up_theirs |= have_common_caller(&up, &seen.callers);
+            }
+            seen.is_up_theirs = seen.is_up_theirs || have_common_caller(&up, &seen.callers);
+            if is_news {
                 return Observation::Counters(counters);
             }
-            seen.is_up_theirs |= have_common_caller(&up, &seen.callers);
             match zero_until(&up, seen) {
                 None if !counters.is_empty() => Observation::Counters(counters),
                 zero_until => Observation::NoCounters { zero_until },

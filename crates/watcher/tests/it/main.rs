@@ -13,6 +13,7 @@ mod kubernetes;
 mod lease;
 mod prometheus;
 mod replay;
+mod samples;
 mod support;
 
 use std::time::Duration;
