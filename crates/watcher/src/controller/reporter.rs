@@ -29,6 +29,10 @@ const LEAST_PAUSE: Duration = Duration::from_secs(3);
 /// The same if the rate differs clearly, and nothing else.
 const RATE_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a policy that was ready must have a problem before its status shows it. One answer that is late or
+/// lost is no news, and whatever follows `Ready` would tell people.
+const BRIEF: Duration = Duration::from_secs(5);
+
 /// The least difference of the rate that is clear, as a part of it.
 const CLEAR: f64 = 0.1;
 
@@ -47,6 +51,7 @@ pub(super) struct Reporter {
     generation: Option<i64>,
     written: BurstPolicyStatus,
     written_at: Option<Instant>,
+    problem: NewProblem,
     /// Whether another controller may have written the status since.
     is_outdated: bool,
     has_failed: bool,
@@ -62,6 +67,7 @@ impl Reporter {
             generation: object.metadata.generation,
             written: written(object),
             written_at: None,
+            problem: NewProblem::default(),
             is_outdated: false,
             has_failed: false,
         }
@@ -90,8 +96,11 @@ impl Reporter {
         loop {
             sleep(LOOK_EVERY).await;
             let (watch, problems) = (status.get(), status.problems());
-            if problems.is_observed {
-                self.report_once(conditions::status(&watch, &problems, self.generation)).await;
+            let status = conditions::status(&watch, &problems, self.generation);
+            if problems.is_observed
+                && !self.problem.is_brief(Instant::now(), &self.written, &status)
+            {
+                self.report_once(status).await;
             }
         }
     }
@@ -167,10 +176,39 @@ impl Reporter {
     }
 }
 
+/// A problem that the status does not show yet.
+#[derive(Default)]
+struct NewProblem {
+    since: Option<Instant>,
+}
+
+impl NewProblem {
+    /// Whether the policy was ready until a moment ago.
+    fn is_brief(
+        &mut self,
+        now: Instant,
+        written: &BurstPolicyStatus,
+        status: &BurstPolicyStatus,
+    ) -> bool {
+        let is_new = is_ready(written)
+            && !is_ready(status)
+            && written.observed_generation == status.observed_generation;
+        if !is_new {
+            self.since = None;
+        }
+        is_new && now.duration_since(*self.since.get_or_insert(now)) < BRIEF
+    }
+}
+
 /// The status of a policy.
 fn written(object: &DynamicObject) -> BurstPolicyStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
+}
+
+fn is_ready(status: &BurstPolicyStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Whether more than numbers differ. The sentences hold numbers.
@@ -206,5 +244,38 @@ fn differs_clearly(before: &BurstPolicyStatus, after: &BurstPolicyStatus) -> boo
     match (rate(before), rate(after)) {
         (Some(before), Some(after)) => CLEAR * before.max(after).max(1.0) < (before - after).abs(),
         (before, after) => before.is_some() != after.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::burst_policy::condition;
+
+    #[test]
+    fn a_brief_problem_is_not_shown() {
+        let of = |problem: Option<&str>, generation| BurstPolicyStatus {
+            observed_generation: Some(generation),
+            conditions: vec![condition(
+                "Ready",
+                problem.map(|problem| ("RouteUnusable", problem.to_owned())),
+                Some(generation),
+            )],
+            ..BurstPolicyStatus::default()
+        };
+        let (ready, late) = (of(None, 1), of(Some("no answer"), 1));
+        let mut problem = NewProblem::default();
+        let start = Instant::now();
+        let mut is_brief = |half: u32, written, status| {
+            problem.is_brief(start + BRIEF / 2 * half, written, status)
+        };
+        assert!(is_brief(0, &ready, &late));
+        assert!(is_brief(1, &ready, &late));
+        assert!(!is_brief(1, &ready, &ready), "it is over");
+        assert!(is_brief(2, &ready, &late), "it is another one");
+        assert!(!is_brief(4, &ready, &late), "it lasts");
+        assert!(!is_brief(4, &late, &late), "it is shown");
+        let edited = of(Some("no such route"), 2);
+        assert!(!is_brief(4, &ready, &edited), "whoever edits a policy waits for the answer");
     }
 }
