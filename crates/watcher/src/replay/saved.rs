@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Take, Write as _},
     ops::Range,
     path::{Path, PathBuf},
@@ -37,11 +37,15 @@ impl Saved {
     /// incomplete is removed.
     ///
     /// # Errors
-    /// When the file holds another load, begins after the span, or cannot be used.
+    /// When another replay writes the file, or it holds another load, begins after the span, or cannot be used.
+    /// Where a file system has no locks, nobody sees the other replay.
     pub(super) fn open(path: &Path, query: &str, span: Span) -> anyhow::Result<Self> {
         let name = || format!("--save: {}", path.display());
         let options = || OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = options().with_context(name)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            anyhow::bail!("{}: another replay writes it; accepted: another file", name());
+        }
         let header = header(query);
         let mut first = Vec::new();
         (&file).take(header.len() as u64).read_to_end(&mut first).with_context(name)?;
@@ -143,6 +147,11 @@ mod tests {
         assert_eq!(open(90, 1000).unwrap(), lines, "the incomplete line is removed");
         assert_eq!(open(170, 230).unwrap(), "160.000,2\n220.000,3\n");
         assert_eq!(open(160, 220).unwrap(), "160.000,2\n");
+        let [from, until] = [90, 1000].map(Duration::from_secs);
+        let first = Saved::open(file.path(), "a", Span { from, until }).unwrap();
+        let error = open(90, 1000).unwrap_err().to_string();
+        assert!(error.contains("another replay writes it"), "{error}");
+        drop(first);
         let late = Span { from: Duration::ZERO, until: Duration::from_secs(1000) };
         std::fs::write(file.path(), format!("{}9000.000,1\n", header("a"))).unwrap();
         let error = Saved::open(file.path(), "a", late).err().unwrap().to_string();
