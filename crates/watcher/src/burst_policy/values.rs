@@ -49,16 +49,21 @@ pub(crate) fn check_known(spec: &Value) -> Result<(), String> {
     check_known_below(spec, "")
 }
 
-fn check_known_below(value: &Value, path: &str) -> Result<(), String> {
-    let is_field = FIELDS.iter().any(|(_, field)| *field == path);
-    match value {
-        _ if is_field => Ok(()),
-        Value::Object(members) => members.iter().try_for_each(|(name, member)| {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            check_known_below(member, &path)
-        }),
-        _ => Err(format!("spec.{path}: a BurstPolicy has no such field")),
-    }
+/// Checks a value at the beginning of fields: `capacity.`, and the empty text for all of them.
+fn check_known_below(value: &Value, beginning: &str) -> Result<(), String> {
+    let name = || format!("spec.{beginning}").trim_end_matches('.').to_owned();
+    let Value::Object(members) = value else {
+        return Err(format!("{}: {value} is not accepted; accepted: an object", name()));
+    };
+    members.iter().try_for_each(|(member, value)| {
+        let path = format!("{beginning}{member}");
+        let below = format!("{path}.");
+        match FIELDS.iter().find(|(_, field)| *field == path || field.starts_with(&below)) {
+            None => Err(format!("spec.{path}: a BurstPolicy has no such field")),
+            Some((_, field)) if *field == path => Ok(()),
+            Some(_) => check_known_below(value, &below),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +104,9 @@ mod tests {
         assert_eq!(check_known(&json!({ "route": { "name": "a" }, "dryRun": true })), Ok(()));
         for (spec, path) in [
             (json!({ "spill": { "headrom": 0.5 } }), "spec.spill.headrom"),
-            (json!({ "capcity": 5 }), "spec.capcity"),
+            (json!({ "capcity": 5 }), "spec.capcity: a BurstPolicy has no such field"),
+            (json!({ "capacity": 5 }), "spec.capacity: 5 is not accepted; accepted: an object"),
+            (json!(5), "spec: 5 is not accepted; accepted: an object"),
         ] {
             assert!(check_known(&spec).unwrap_err().starts_with(path));
         }

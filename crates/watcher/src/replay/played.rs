@@ -5,6 +5,7 @@ use std::{fs::File, io::Read as _, path::Path};
 use anyhow::Context as _;
 use kube::api::DynamicObject;
 use policy::Settings;
+use serde_json::Value;
 
 use super::ReplayConfig;
 use crate::{
@@ -77,21 +78,19 @@ fn read_policy(path: &Path) -> anyhow::Result<WatchSettings> {
         text.len() as u64 <= MAX_POLICY,
         "it has more than {MAX_POLICY} bytes; accepted: a BurstPolicy"
     );
-    let object: DynamicObject = serde_saphyr::from_str(&text)?;
-    let kind = object.types.as_ref().map(|types| types.kind.as_str());
-    anyhow::ensure!(
-        kind == Some("BurstPolicy"),
-        "its kind is {}; accepted: BurstPolicy",
-        kind.unwrap_or("missing")
-    );
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+        .map_err(|error| anyhow::anyhow!("it is no YAML: {}", error.without_snippet()))?;
+    let mut policies = documents.into_iter().filter(|document| document["kind"] == "BurstPolicy");
+    let (Some(policy), None) = (policies.next(), policies.next()) else {
+        anyhow::bail!("accepted: a file with one object of the kind BurstPolicy");
+    };
+    let object: DynamicObject = serde_json::from_value(policy)?;
     object.data.get("spec").map_or(Ok(()), check_known).map_err(anyhow::Error::msg)?;
     Ok(ValidPolicy::read(&object).map_err(anyhow::Error::msg)?.watch)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use chassis::settings::from_arguments;
 
     use super::*;
@@ -127,15 +126,35 @@ mod tests {
             ("{route: {name: a}, policy: Spill, capacity: {requestsPerSecond: -5}}", "-5"),
             ("{route: {name: a}, spill: {headrom: 0.5}}", "no such field"),
         ] {
-            let mut file = tempfile::NamedTempFile::new().unwrap();
-            writeln!(
-                file,
-                "kind: BurstPolicy\napiVersion: a/v1\nmetadata: {{name: a}}\nspec: {spec}"
-            )
-            .unwrap();
-            let error = read_policy(file.path()).unwrap_err().to_string();
+            let error = read(&policy(spec)).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
         assert!(read_policy(Path::new("/dev/zero")).unwrap_err().to_string().contains("more than"));
+    }
+    #[test]
+    fn a_policy_is_found_among_other_objects() {
+        let good = policy(
+            "{route: {name: a}, signal: {series: b}, threshold: {burstAbove: 5, homeBelow: 4}}",
+        );
+        let other = "kind: Service\nspec: {a: [b]}\n";
+        assert_eq!(read(&format!("---\n{other}---\n{good}---\n")).unwrap(), 5.0);
+        for text in [other, "", &format!("{good}---\n{good}"), "5", "[a, b]"] {
+            let error = read(text).unwrap_err();
+            assert!(error.starts_with("accepted: a file with one object"), "{text}: {error}");
+        }
+        let error = read("spec: [").unwrap_err();
+        assert!(error.starts_with("it is no YAML: ") && !error.contains('\n'), "{error}");
+    }
+
+    fn policy(spec: &str) -> String {
+        format!("kind: BurstPolicy\napiVersion: a/v1\nmetadata: {{name: a}}\nspec: {spec}\n")
+    }
+
+    /// Reads this text from a file; returns the rate above which it bursts.
+    fn read(text: &str) -> Result<f64, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let watch = read_policy(file.path()).map_err(|error| error.to_string())?;
+        Ok(watch.policy.threshold.burst_above)
     }
 }
