@@ -160,6 +160,8 @@ impl Settings for Config {
         }
         self.route.validate()?;
         self.prometheus.validate()?;
+        let SignalSettings { source, query } = &self.watch.signal;
+        source.check_is_named(query)?;
         self.watch.validate()
     }
 }
@@ -227,6 +229,7 @@ mod tests {
             "CALLERS_SERIES: \"a{b=~\\\"(\\\"}\" is not accepted; accepted with SOURCE=callers",
         );
         check(&["--source=callers", "--series={a=\"b\"}"], "SERIES: ");
+        check(&["--source=callers", "--query=a"], "CALLERS_SERIES: it is missing");
         check(&["--clusters-query=a"], "CLUSTERS_QUERY: it is accepted only with QUERY");
         check(&["--interval=1ms"], "INTERVAL: \"1ms\" is not accepted; accepted: 100ms to 1h");
         check(&["--home-hold=2h"], "HOME_HOLD: \"2h\"");

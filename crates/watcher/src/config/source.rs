@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use value_parsers::{defaults, schema::texts};
 
-use super::parse::{parsed_selector, selector};
+use super::{
+    parse::{parsed_selector, selector},
+    query::{DEFAULT_SERIES, QuerySettings},
+};
 use crate::promql::Selector;
 
 /// Where the watcher sees the traffic.
@@ -69,6 +72,21 @@ impl Default for SourceSettings {
 }
 
 impl SourceSettings {
+    /// Checks that an operator has named the counters of the callers. A `BurstPolicy` has no default of `SERIES`.
+    ///
+    /// # Errors
+    /// A line that names the variable and what is missing.
+    pub(crate) fn check_is_named(&self, query: &QuerySettings) -> Result<(), String> {
+        // The default of SERIES selects nothing of another mesh, and nothing selected is no requests.
+        let is_default = self.callers_series.is_empty() && query.series == DEFAULT_SERIES;
+        if self.source == SourceKind::Callers && query.has_query() && is_default {
+            return Err("CALLERS_SERIES: it is missing; SOURCE=callers with QUERY needs \
+                CALLERS_SERIES or SERIES, because QUERY does not name the counters"
+                .to_owned());
+        }
+        Ok(())
+    }
+
     /// The selector of the counters in the callers' text.
     ///
     /// # Errors
