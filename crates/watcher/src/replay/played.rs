@@ -5,6 +5,7 @@ use std::{fs::File, io::Read as _, path::Path};
 use anyhow::Context as _;
 use kube::api::DynamicObject;
 use policy::Settings;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::ReplayConfig;
@@ -15,6 +16,9 @@ use crate::{
 
 /// The largest file of a policy, in bytes.
 const MAX_POLICY: u64 = 1 << 20;
+
+/// How many kinds of objects an error names.
+const MAX_KINDS: usize = 5;
 
 /// The settings, and what the load does not show of them.
 pub(super) struct PlayedSettings {
@@ -80,11 +84,15 @@ fn read_policy(path: &Path) -> anyhow::Result<WatchSettings> {
     );
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
         .map_err(|error| anyhow::anyhow!("it is no YAML: {}", error.without_snippet()))?;
-    let mut policies = documents.into_iter().filter(|document| document["kind"] == "BurstPolicy");
-    let (Some(policy), None) = (policies.next(), policies.next()) else {
-        anyhow::bail!("accepted: a file with one object of the kind BurstPolicy");
+    let is_policy = |document: &&Value| document["kind"] == "BurstPolicy";
+    let policies: Vec<_> = documents.iter().filter(is_policy).collect();
+    let [policy] = policies[..] else {
+        let kinds = documents.iter().map(|document| document["kind"].as_str());
+        let kinds: Vec<_> = kinds.map(|kind| kind.unwrap_or("no kind")).take(MAX_KINDS).collect();
+        let holds = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
+        anyhow::bail!("it holds {holds}; accepted: one BurstPolicy");
     };
-    let object: DynamicObject = serde_json::from_value(policy)?;
+    let object = DynamicObject::deserialize(policy)?;
     object.data.get("spec").map_or(Ok(()), check_known).map_err(anyhow::Error::msg)?;
     Ok(ValidPolicy::read(&object).map_err(anyhow::Error::msg)?.watch)
 }
@@ -138,10 +146,16 @@ mod tests {
         );
         let other = "kind: Service\nspec: {a: [b]}\n";
         assert_eq!(read(&format!("---\n{other}---\n{good}---\n")).unwrap(), 5.0);
-        for text in [other, "", &format!("{good}---\n{good}"), "5", "[a, b]"] {
+        for (text, holds) in [
+            (other, "Service"),
+            (&*format!("{good}---\n{good}"), "BurstPolicy, BurstPolicy"),
+            ("5", "no kind"),
+            ("[a, b]", "no kind"),
+        ] {
             let error = read(text).unwrap_err();
-            assert!(error.starts_with("accepted: a file with one object"), "{text}: {error}");
+            assert_eq!(error, format!("it holds {holds}; accepted: one BurstPolicy"));
         }
+        assert_eq!(read("").unwrap_err(), "it holds nothing; accepted: one BurstPolicy");
         let error = read("spec: [").unwrap_err();
         assert!(error.starts_with("it is no YAML: ") && !error.contains('\n'), "{error}");
     }

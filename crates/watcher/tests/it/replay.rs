@@ -102,7 +102,7 @@ fn a_policy_can_come_from_its_file() {
     );
     assert_eq!(of(&result, "policy as set", "to_burst"), of(&result, "spill", "to_burst"));
     for (text, expected) in [
-        ("apiVersion: v1\nkind: ConfigMap", "its kind is ConfigMap; accepted: BurstPolicy"),
+        ("apiVersion: v1\nkind: ConfigMap", "it holds ConfigMap; accepted: one BurstPolicy"),
         (
             "apiVersion: v1\nkind: BurstPolicy\nspec: {route: {name: a}, signal: {series: a}}",
             "threshold.burstAbove: it is missing",
