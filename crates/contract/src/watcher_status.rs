@@ -109,6 +109,9 @@ pub struct Observed {
     /// The requests that burst received within the last hour; none without a budget.
     #[serde(default)]
     pub burst_requests: Option<f64>,
+    /// The same in each ten minutes of the clock, the newest first.
+    #[serde(default)]
+    pub burst_requests_by_ten_minutes: Option<[f64; 7]>,
     /// The share of the requests that the weights divide, 0.5 to 1.
     pub movable_share: Option<f64>,
     /// Requests per second to primary, to burst, and to no known cluster.

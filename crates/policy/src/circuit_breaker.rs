@@ -1,13 +1,14 @@
 //! A circuit breaker for each cluster: it ejects a cluster that is proven to fail, and tries it again.
 
+mod limit;
+
 use std::time::Duration;
 
 use contract::Cluster;
 
 use crate::{
-    GuardSettings, Reason, Requests, Weights,
+    GuardSettings, Requests, Weights,
     evidence::{LIKELY, PROOF, binomial_divergence},
-    proposal::Proposal,
     shares::{Attribution, Shares},
     timeline::Timeline,
 };
@@ -31,6 +32,8 @@ pub(crate) struct CircuitBreaker {
     failures: u32,
     /// What was measured last, with enough requests to judge by.
     measured: Option<Measured>,
+    /// Whether the rate is unknown, so that nobody would see how a trial goes.
+    is_blind: bool,
 }
 
 /// The three states of a circuit breaker.
@@ -71,6 +74,7 @@ impl CircuitBreaker {
             judged_until: Duration::ZERO,
             failures: 0,
             measured: None,
+            is_blind: false,
         }
     }
 
@@ -137,11 +141,17 @@ impl CircuitBreaker {
         timeline: &Timeline,
         shares: &Shares,
         in_force: Weights,
+        is_rate_known: bool,
     ) {
-        if let State::HalfOpen { since } = &mut self.state
-            && 0.0 < in_force.share_of(self.cluster)
-        {
-            since.get_or_insert(shares.settled_since().unwrap_or(now));
+        self.is_blind = !is_rate_known;
+        if let State::HalfOpen { since } = &mut self.state {
+            if self.is_blind {
+                // Nobody sees how the trial goes, so it begins again.
+                (*since, self.judged_until) = (None, now);
+            } else if 0.0 < in_force.share_of(self.cluster) {
+                let settled = shares.settled_since().unwrap_or(now);
+                since.get_or_insert(settled.max(self.judged_until));
+            }
         }
         match self.state {
             // What is counted of an ejected cluster is from before.
@@ -243,53 +253,5 @@ impl CircuitBreaker {
         self.failures = self.failures.saturating_add(1);
         let until = failed_at + self.settings.ejection_time * factor;
         self.state = State::Open { from: now, until, requests };
-    }
-
-    /// Limits what a proposal gives to the cluster.
-    pub(crate) fn limit(&mut self, now: Duration, proposal: Proposal) -> Proposal {
-        let cluster = self.cluster;
-        let is_needed = 0 < proposal.weights.weight_of(cluster);
-        match self.state {
-            State::Open { until, .. } if now < until && !is_needed => proposal,
-            State::Open { from, until, requests } if now < until => {
-                let left = until.saturating_sub(now);
-                let reason = if from == now {
-                    Reason::ClusterUnhealthy { cluster, requests, ejection: left }
-                } else {
-                    Reason::ClusterEjected { cluster, left }
-                };
-                Proposal { weights: Weights::all_to(cluster.other()), reason }
-            }
-            State::Closed => proposal,
-            State::Open { .. } | State::HalfOpen { .. } if !is_needed => {
-                // The trial waits until the cluster is needed.
-                let requests = Requests::default();
-                self.state = State::Open { from: now, until: now, requests };
-                proposal
-            }
-            State::Open { .. } => {
-                self.state = State::HalfOpen { since: None };
-                self.judged_until = now;
-                self.limit_to_trial(proposal, Duration::ZERO)
-            }
-            State::HalfOpen { since } => {
-                let on_trial_for = now.saturating_sub(since.unwrap_or(now));
-                self.limit_to_trial(proposal, on_trial_for)
-            }
-        }
-    }
-
-    /// The trial's share doubles with each ejection time, so that a few requests end it, too.
-    fn limit_to_trial(&self, proposal: Proposal, on_trial_for: Duration) -> Proposal {
-        let Self { cluster, settings, .. } = self;
-        let cluster = *cluster;
-        let doublings = on_trial_for.as_secs_f64() / settings.ejection_time.as_secs_f64();
-        let factor = 2_u32.saturating_pow(doublings as u32);
-        let percent = settings.trial_percent.saturating_mul(factor).min(100);
-        let trial = Weights::with_percent_to(cluster, percent);
-        if proposal.weights.share_of(cluster) <= trial.share_of(cluster) {
-            return proposal;
-        }
-        Proposal { weights: trial, reason: Reason::ClusterOnTrial { cluster, percent } }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Counters {
     series: usize,
     /// When a sample last arrived, and its time by the source's clock.
     newest: Option<Arrival>,
+    /// When samples came again after the source had none: no caller is silent for longer than since then.
+    resumed_at: Duration,
     /// The newest time in the last answer, whether new or not.
     answered: Duration,
     /// Samples before this time are from before a jump of the source's clock.
@@ -87,6 +89,9 @@ impl Counters {
             self.scrape(caller, at, &samples);
         }
         if self.newest.is_none_or(|last| last.sampled < newest) {
+            if self.has_resumed(newest, timeline) {
+                self.resumed_at = newest;
+            }
             self.newest = Some(Arrival { arrived: now, sampled: newest });
         }
         self.forget_replaced_callers(now, timeline);
@@ -141,6 +146,16 @@ impl Counters {
         is_ahead || is_behind
     }
 
+    /// Whether the newest samples end a time without any, and one is of a caller from before: not the callers
+    /// were away, but the source.
+    fn has_resumed(&self, newest: Duration, timeline: &Timeline) -> bool {
+        let Some(Arrival { sampled: last, .. }) = self.newest else { return false };
+        let is_from_before =
+            |caller: &Caller| caller.first_scrape <= last && last < caller.last_scrape;
+        last + timeline.scrape_interval() * MISSING_AFTER_SCRAPES < newest
+            && self.callers.values().any(is_from_before)
+    }
+
     /// Forgets all counts, and begins again with the newest samples.
     fn restart(&mut self, newest: Duration, timeline: &mut Timeline) {
         *self = Self { ignored_before: newest, ..Self::default() };
@@ -191,13 +206,17 @@ impl Counters {
         let newest = self.newest.map_or(now, |newest| newest.sampled);
         let mut begins: Vec<_> = self.callers.values().map(|caller| caller.first_scrape).collect();
         begins.sort();
-        let is_gone = |caller: &Caller| {
-            let silent_for = newest.saturating_sub(caller.last_scrape);
+        let silent_for =
+            |caller: &Caller| newest.saturating_sub(caller.last_scrape.max(self.resumed_at));
+        let has_ended = |caller: &Caller| {
             let is_replaced = begins.last().is_some_and(|begin| caller.last_scrape < *begin);
-            let has_ended = limit < silent_for && is_replaced && !self.knows_ends;
-            has_ended || GIVEN_UP_AFTER < silent_for
+            limit < silent_for(caller) && is_replaced && !self.knows_ends
         };
-        self.callers.retain(|_, caller| !is_gone(caller));
+        let is_given_up = |caller: &Caller| GIVEN_UP_AFTER < silent_for(caller);
+        let is_any_given_up =
+            self.callers.values().any(|caller| is_given_up(caller) && !has_ended(caller));
+        self.callers.retain(|_, caller| !has_ended(caller) && !is_given_up(caller));
+        self.has_caller_ended |= is_any_given_up;
         self.series = self.callers.values().map(|caller| caller.series.len()).sum();
     }
 

@@ -1,6 +1,7 @@
 //! The decision, as a sequence of steps: a policy proposes weights, guards correct the proposal,
 //! an operator's overrides replace it, and limits on writing may hold it.
 
+mod displaced;
 mod guards;
 #[cfg(test)]
 mod tests;
@@ -11,11 +12,20 @@ use contract::Cluster;
 
 use crate::{
     CallerStates, Ejection, Observation, PolicyKind, Reason, Route, Settings, Weights,
-    budget::Budget, burst_readiness::BurstReadiness, capacity::Capacity,
-    circuit_breaker::CircuitBreaker, conflict_backoff::ConflictBackoff, proposal::Proposal,
-    ramp::Ramp, requests::RequestHistory, shares::Shares, spill::Spill, threshold,
+    budget::{Budget, RequestsOfHour},
+    burst_readiness::BurstReadiness,
+    capacity::Capacity,
+    circuit_breaker::CircuitBreaker,
+    conflict_backoff::ConflictBackoff,
+    proposal::Proposal,
+    ramp::Ramp,
+    requests::RequestHistory,
+    shares::Shares,
+    spill::Spill,
+    threshold,
     write_limit::WriteLimit,
 };
+use displaced::{Displaced, explain_return};
 
 /// Where the traffic should go, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,13 +57,6 @@ pub struct Decider {
     displaced: Option<Displaced>,
     write_limit: WriteLimit,
     conflict_backoff: ConflictBackoff,
-}
-
-/// The weights of a guard, and those that the policy has in their place.
-#[derive(Clone, Copy, Debug)]
-struct Displaced {
-    by_guard: Weights,
-    by_policy: Weights,
 }
 
 impl Decider {
@@ -107,14 +110,14 @@ impl Decider {
     }
 
     /// Continues the budget of a watcher before this one, with the requests to burst of the hour before `at`.
-    pub fn restore_budget(&mut self, at: Duration, requests: f64) {
+    pub fn restore_budget(&mut self, at: Duration, requests: RequestsOfHour) {
         self.budget.restore(at, requests);
     }
 
     /// The requests to burst of the last hour, by the rate and the weights; `None` without a budget.
     #[must_use]
-    pub fn burst_requests(&self) -> Option<f64> {
-        self.budget.requests()
+    pub fn burst_requests(&self, now: Duration) -> Option<RequestsOfHour> {
+        self.budget.requests(now)
     }
 
     /// Whether these weights send burst more than it has at rest.
@@ -172,11 +175,15 @@ impl Decider {
     pub fn decide(&mut self, now: Duration, route: &Route) -> Decision {
         let in_force = route.weights;
         self.follow(now, in_force);
+        let is_rate_known = self.requests.estimate(now).is_ok();
         for breaker in [&mut self.burst_breaker, &mut self.primary_breaker] {
-            breaker.observe(now, self.requests.timeline(), &self.shares, in_force);
+            let timeline = self.requests.timeline();
+            breaker.observe(now, timeline, &self.shares, in_force, is_rate_known);
         }
-        let base = self.without_guards(in_force);
+        // While the rate is unknown, nothing that a guard displaced comes back.
+        let base = if is_rate_known { self.without_guards(in_force) } else { in_force };
         let proposal = self.propose(now, base);
+        let is_rate_missing = matches!(proposal.reason, Reason::Unknown { .. });
         // A policy that waits is displaced by no guard. A circuit breaker may send more to burst, too.
         let proposal = self.wait_for_burst(now, proposal, in_force);
         let proposal = self.ramp.limit(now, proposal, base);
@@ -186,10 +193,12 @@ impl Decider {
         let proposal = self.avoid_unhealthy_clusters(now, proposal, in_force);
         let proposal = self.wait_for_burst(now, proposal, in_force);
         let proposal = self.ramp.limit(now, proposal, in_force);
+        // What was displaced before the rate became unknown comes back after it.
+        let by_policy = if is_rate_missing { self.without_guards(in_force) } else { by_policy };
         self.record_displaced(by_policy, &proposal);
         let proposal = explain_return(proposal, base, in_force);
-        let proposal = route.overrides.apply(proposal, in_force);
         let proposal = self.check_obedience(proposal, in_force);
+        let proposal = route.overrides.apply(proposal, in_force);
         self.limit_writes(now, proposal, route)
     }
 
@@ -220,16 +229,6 @@ impl Decider {
         self.budget.observe(now, rate, in_force.burst_share() * movable_share);
     }
 
-    /// The weights that would be in force if no guard had displaced them.
-    fn without_guards(&self, in_force: Weights) -> Weights {
-        match self.displaced {
-            Some(Displaced { by_guard, by_policy }) if by_guard.has_same_split(in_force) => {
-                by_policy
-            }
-            _ => in_force,
-        }
-    }
-
     /// The policy proposes, or `FALLBACK` if the rate is unknown.
     fn propose(&mut self, now: Duration, in_force: Weights) -> Proposal {
         let estimate = match self.requests.estimate(now) {
@@ -248,13 +247,6 @@ impl Decider {
             }
             PolicyKind::Spill => self.spill.propose(now, estimate, timeline, in_force),
         }
-    }
-
-    /// Remembers what a guard displaces, so that it comes back.
-    fn record_displaced(&mut self, by_policy: Weights, proposal: &Proposal) {
-        let by_guard = proposal.weights;
-        let is_displaced = !by_guard.has_same_split(by_policy);
-        self.displaced = is_displaced.then_some(Displaced { by_guard, by_policy });
     }
 
     /// Says so if the traffic does not follow the weights in force.
@@ -286,14 +278,4 @@ impl Decider {
             None => Decision { weights, is_write: true, reason },
         }
     }
-}
-
-/// When a guard no longer displaces the policy's weights, they return without a reason of their own.
-fn explain_return(proposal: Proposal, base: Weights, in_force: Weights) -> Proposal {
-    let is_return = !base.has_same_split(in_force) && proposal.weights.has_same_split(base);
-    if !is_return {
-        return proposal;
-    }
-    let burst = (base.burst_share() * 100.0).round() as u32;
-    Proposal { reason: Reason::Restored { burst }, ..proposal }
 }

@@ -106,6 +106,11 @@ pub enum Reason {
         /// The weight of burst, which is `SPILL_MAX`, in percent.
         burst: u32,
     },
+    /// Spill: burst has more than it may have.
+    SpillMax {
+        /// The new weight of burst, which is `SPILL_MAX`, in percent.
+        burst: u32,
+    },
     /// Spill: primary can carry more than it receives.
     Spare {
         /// The largest rate within the window.

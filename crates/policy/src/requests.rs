@@ -17,6 +17,13 @@ const STALE_AFTER_SCRAPES: f64 = 2.5;
 /// The time for an answer to arrive and to be asked for, beside the scrapes.
 const STALE_MARGIN: Duration = Duration::from_secs(2);
 
+/// An average stands for the time since the one before, up to so many windows; or up to as many of the last distance
+/// of two samples, if that is no more than [`MAX_AVERAGE_DISTANCE`] windows.
+const MAX_AVERAGE_REACH: f64 = 1.5;
+
+/// Samples that are further apart than so many windows show too little of the time between them.
+const MAX_AVERAGE_DISTANCE: u32 = 3;
+
 /// The requests of the last minutes.
 #[derive(Debug)]
 pub struct RequestHistory {
@@ -25,6 +32,8 @@ pub struct RequestHistory {
     stale_after: Option<Duration>,
     /// The newest sample behind an average: when it arrived, and its time.
     average: Option<(Duration, Duration)>,
+    /// The distance of the last two samples behind an average; zero before the second.
+    average_distance: Duration,
     /// Why the last answer showed nothing; `None` if it did.
     last_gap: Option<&'static str>,
     /// When the source last showed something new; at first, the start.
@@ -58,6 +67,7 @@ impl RequestHistory {
             counters: Counters::default(),
             stale_after,
             average: None,
+            average_distance: Duration::ZERO,
             last_gap: Some("not_asked"),
             known_until: now,
             has_seen_requests: false,
@@ -134,10 +144,15 @@ impl RequestHistory {
         rate: f64,
         clusters: Option<&ClusterTraffic>,
     ) {
-        let before = self.average.map(|(_, at)| at).filter(|before| at <= *before + window * 3);
-        if self.average.is_some_and(|(_, before)| at <= before) {
+        let before = self.average.map(|(_, at)| at);
+        if before.is_some_and(|before| at <= before) {
             return;
         }
+        // After an outage, an average shows nothing of the time before its window.
+        let reaches = window.max(self.average_distance).mul_f64(MAX_AVERAGE_REACH);
+        let reaches = reaches.min(window * MAX_AVERAGE_DISTANCE);
+        self.average_distance = before.map_or(Duration::ZERO, |before| at.saturating_sub(before));
+        let before = before.filter(|before| at <= *before + reaches);
         self.average = Some((now, at));
         self.timeline.assume_independent_visitors();
         let from = before.unwrap_or_else(|| at.saturating_sub(window));

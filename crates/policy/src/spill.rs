@@ -112,10 +112,15 @@ impl Spill {
         let share = in_force.burst_share();
         self.observe_share(now, share);
         self.backlog.observe(timeline, self.capacity, 1.0 - share);
+        let SpillSettings { spill_probe, spill_max, .. } = self.settings;
+        if f64::from(spill_max) / 100.0 < share {
+            // Somebody else, or FALLBACK, has sent more to burst than it may have.
+            let reason = Reason::SpillMax { burst: spill_max };
+            return Proposal { weights: Weights::with_burst(spill_max), reason };
+        }
         if let Some(proposal) = self.raise(now, estimate, share, in_force) {
             return proposal;
         }
-        let SpillSettings { spill_probe, spill_max, .. } = self.settings;
         let (capacity, burst) = (self.capacity, self.percent_needed(estimate.rate));
         if share < f64::from(spill_probe) / 100.0 {
             let reason = Reason::Probe { burst: spill_probe };

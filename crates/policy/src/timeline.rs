@@ -18,6 +18,12 @@ const MAX_INTERVALS: usize = 10_000;
 /// The typical length is the median of so many intervals.
 const TYPICAL: usize = 15;
 
+/// A longer interval is an outage, as far as the typical length goes; unless [`LONG_IN_A_ROW`] follow one another.
+const LONG: Duration = Duration::from_secs(150);
+
+/// After so many long intervals, the source is scraped as seldom.
+const LONG_IN_A_ROW: usize = 4;
+
 /// The index of dispersion is estimated anew when one in so many intervals is new: fewer change it little.
 const NEW_FOR_AN_ESTIMATE: usize = 16;
 
@@ -73,6 +79,8 @@ pub(crate) struct Timeline {
     complete_since: Option<Duration>,
     /// The median length of the last intervals; `None` with fewer than two.
     typical_length: Option<Duration>,
+    /// How many of the newest intervals are longer than [`LONG`].
+    long_in_a_row: usize,
     /// The end of the last interval with a failure, or with requests to no known cluster.
     last_failure: Option<Duration>,
     /// The number of intervals since the last estimate of it.
@@ -98,6 +106,8 @@ impl Timeline {
         {
             self.intervals.pop_front();
         }
+        let is_long = LONG < interval.to.saturating_sub(interval.from);
+        self.long_in_a_row = if is_long { self.long_in_a_row + 1 } else { 0 };
         self.typical_length = self.measure_typical_length();
         self.pushed_since_estimate += 1;
         if self.dispersion.is_none()
@@ -130,6 +140,7 @@ impl Timeline {
         self.intervals.clear();
         self.dispersion = None;
         self.typical_length = None;
+        self.long_in_a_row = 0;
         self.complete_since = None;
     }
 
@@ -178,8 +189,15 @@ impl Timeline {
             count += 1;
         }
         let lengths = &mut lengths[..count];
-        // Of two, the shorter one: after a long outage, the other is the outage.
-        (1 < count).then(|| *lengths.select_nth_unstable((count - 1) / 2).1)
+        lengths.sort_unstable();
+        let short = lengths.partition_point(|length| *length <= LONG);
+        let known = self.typical_length.filter(|known| *known <= LONG);
+        match short {
+            0 | 1 if known.is_some() && self.long_in_a_row < LONG_IN_A_ROW => known,
+            // Of two, the shorter one: after a long outage, the other is the outage.
+            0 | 1 => (1 < count).then(|| lengths[(count - 1) / 2]),
+            _ => Some(lengths[(short - 1) / 2]),
+        }
     }
 
     /// The distance of the scrapes, or the usual one until it is known.

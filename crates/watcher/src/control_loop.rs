@@ -152,7 +152,7 @@ impl ControlLoop {
             self.decider.observe_capacity(now, observed.ok());
         }
         self.recorder.record_capacity(self.decider.leaves_primary_above(now));
-        self.recorder.record_burst_requests(self.decider.burst_requests());
+        self.recorder.record_burst_requests(self.decider.burst_requests(now));
     }
 
     /// Whether this watcher decides. While another one does, this one only follows what happens.
@@ -179,8 +179,8 @@ impl ControlLoop {
 
     /// Names this watcher on the route. A later tick decides, by the version of the object that this makes.
     async fn name_leader(&mut self, now: Duration, route: &ObservedRoute) {
-        // Until then, another watcher may have decided.
-        self.is_restored = false;
+        // Whoever the route names may have decided. If it names nobody, somebody has replaced it.
+        self.is_restored &= route.leader().is_none();
         self.decider.follow(now, route.weights);
         let Some(identity) = self.leadership.identity() else { return };
         if !self.writer.is_busy() {

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
     chassis::main(|config: Config, shutdown| async move {
         match config.command {
-            Command::Explain => watcher::explain(&config).await,
+            Command::Explain => Box::pin(watcher::explain(&config)).await,
             Command::Run => {
                 let listener = chassis::server::listen("PORT", config.port)?;
                 watcher::run(config, listener, shutdown).await

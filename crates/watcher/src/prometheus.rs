@@ -31,6 +31,9 @@ const MAX_SKEW: Duration = Duration::from_secs(60);
 /// How far back the first answer reaches.
 const FIRST_RANGE: &str = "10m";
 
+/// A target without a sample for so many of its scrapes has ended.
+const ENDED_AFTER_SCRAPES: f64 = 2.5;
+
 /// How far back each further answer reaches: two scrapes of the slowest usual interval.
 const NEXT_RANGE: &str = "2m";
 
@@ -55,6 +58,8 @@ pub(crate) struct SeenCounters {
     /// Whether `UP_SERIES` has shown one of the callers that count. Otherwise it selects others, and
     /// proves nothing.
     is_up_theirs: bool,
+    /// Whether Prometheus could not answer for as long as the first answer should reach back.
+    is_long_too_much: bool,
 }
 
 /// Why a value is unknown.
@@ -66,7 +71,9 @@ pub(crate) enum Unknown {
     Timeout(Duration),
     #[error("Prometheus answered {status}{reason}")]
     Http { status: u16, reason: String },
-    #[error("Prometheus answered with more than {MAX_ANSWER} bytes")]
+    #[error(
+        "Prometheus answered with more than {MAX_ANSWER} bytes; a narrower SERIES, or QUERY, asks for less"
+    )]
     TooLarge,
     #[error("the answer of Prometheus is not JSON: {0}")]
     NotJson(String),
@@ -97,6 +104,16 @@ pub(crate) enum Unknown {
 }
 
 impl Unknown {
+    /// Whether the server may answer for a shorter time. Prometheus answers 422 to a query that would load too many
+    /// samples, and 503 to one that takes too long.
+    fn is_too_much(&self) -> bool {
+        match self {
+            Self::TooLarge | Self::Timeout(_) => true,
+            Self::Http { status, .. } => [413, 422, 503, 504].contains(status),
+            _ => false,
+        }
+    }
+
     /// The kind, as metrics name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -136,12 +153,18 @@ impl Prometheus {
         if self.settings.has_query() {
             return self.observe_averages().await;
         }
-        let range = if seen.newest.is_none() { FIRST_RANGE } else { NEXT_RANGE };
+        let is_first = seen.newest.is_none() && !seen.is_long_too_much;
+        let range = if is_first { FIRST_RANGE } else { NEXT_RANGE };
         let query = format!("{}[{range}]", self.settings.series);
         // Callers that counted before the watcher began may be gone since.
         let is_proof_missing = !seen.callers.is_empty() && !seen.is_up_theirs;
-        let up_range = if is_proof_missing { FIRST_RANGE } else { NEXT_RANGE };
+        let is_long = is_proof_missing && !seen.is_long_too_much;
+        let up_range = if is_long { FIRST_RANGE } else { NEXT_RANGE };
         let (series, up) = tokio::join!(self.samples(&query), self.up_samples(up_range));
+        if seen.newest.is_none() && series.as_ref().is_err_and(Unknown::is_too_much) {
+            // By turns, because Prometheus may only be slow for a while.
+            seen.is_long_too_much = is_first;
+        }
         let observation = series.map(|series| {
             let counters = counters(&series, &self.settings);
             let newest =
@@ -196,11 +219,16 @@ impl Prometheus {
 /// Until when there were no requests: Prometheus scrapes callers, and none of those that counted until
 /// now. Then others have replaced them, and have counted nothing by their newest scrape.
 fn zero_until(up: &[SampledSeries], seen: &SeenCounters) -> Option<Duration> {
-    let last = up.iter().filter_map(|series| series.values.last()).map(|(at, _)| *at);
-    let last = last.fold(0.0, f64::max);
-    // A target that ended is no caller any more.
-    let is_present = |series: &&SampledSeries| {
-        series.values.last().is_some_and(|(at, _)| last - at <= MAX_SKEW.as_secs_f64() / 2.0)
+    let newest = up.iter().filter_map(|series| series.values.last()).map(|(at, _)| *at);
+    let newest = newest.fold(0.0, f64::max);
+    // A target that ended is no caller any more. Nobody knows that of one whose next scrape may not be due.
+    let is_present = |series: &&SampledSeries| match series.values[..] {
+        [.., (before, _), (last, _)] => {
+            let scrapes = (last - before) * ENDED_AFTER_SCRAPES;
+            newest - last <= scrapes.max(MAX_SKEW.as_secs_f64() / 2.0)
+        }
+        [_] => true,
+        [] => false,
     };
     let present: Vec<_> = up.iter().filter(is_present).collect();
     let is_old = |series: &SampledSeries| {
@@ -214,4 +242,32 @@ fn zero_until(up: &[SampledSeries], seen: &SeenCounters) -> Option<Duration> {
     let scraped = scraped.filter(|(_, value)| value.parse() == Ok(1.0_f64)).map(|(at, _)| *at);
     let until = scraped.reduce(f64::min)?;
     Duration::try_from_secs_f64(until).ok().filter(|until| seen.newest < Some(*until))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_whose_next_scrape_is_not_due_has_not_ended() {
+        let up = |instance: &str, times: [u32; 2]| SampledSeries {
+            metric: [("instance".to_owned(), instance.to_owned())].into(),
+            values: times.map(|at| (f64::from(at), "1".to_owned())).to_vec(),
+        };
+        let zero_until = |old: &SampledSeries, new: [u32; 2]| {
+            let seen = SeenCounters {
+                newest: Some(Duration::from_secs(120)),
+                callers: named_caller(old).into_iter().collect(),
+                is_up_theirs: true,
+                ..SeenCounters::default()
+            };
+            zero_until(&[old.clone(), up("new", new)], &seen)
+        };
+        assert_eq!(zero_until(&up("old", [60, 120]), [105, 165]), None, "a scrape a minute");
+        let mut one_sample = up("old", [60, 120]);
+        one_sample.values.remove(0);
+        assert_eq!(zero_until(&one_sample, [105, 165]), None, "who knows when the next is due");
+        let ended = zero_until(&up("old", [115, 120]), [150, 155]);
+        assert_eq!(ended, Some(Duration::from_secs(155)), "a scrape every five seconds");
+    }
 }

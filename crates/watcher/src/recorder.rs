@@ -4,7 +4,7 @@ mod decision_log;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use policy::{Decision, RequestHistory, Weights};
+use policy::{Decision, RequestHistory, RequestsOfHour, Weights};
 
 use crate::{
     config::SourceKind,
@@ -83,8 +83,8 @@ impl Recorder {
     }
 
     /// Records the requests to burst of the last hour; `None` without a budget.
-    pub(crate) fn record_burst_requests(&self, requests: Option<f64>) {
-        self.metrics.burst.record_requests(requests);
+    pub(crate) fn record_burst_requests(&self, requests: Option<RequestsOfHour>) {
+        self.metrics.burst.record_requests(requests.map(|parts| parts.iter().sum()));
         self.status.set_burst_requests(requests);
     }
 

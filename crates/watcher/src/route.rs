@@ -26,7 +26,7 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
-use policy::{Overrides, Weights};
+use policy::{Overrides, RequestsOfHour, Weights};
 use serde_json::Value;
 use tokio::{sync::watch, time::timeout};
 
@@ -72,7 +72,7 @@ impl PolicyHandle {
 pub(crate) struct BurstRequests {
     /// The end of the hour, since 1970.
     pub(crate) at: Duration,
-    pub(crate) requests: f64,
+    pub(crate) requests: RequestsOfHour,
 }
 
 /// A client for one route.

@@ -8,7 +8,7 @@ use std::{
 use contract::{
     Cluster, ClusterWeights, DecisionRecord, Observed, Thresholds, TrafficState, WatcherStatus,
 };
-use policy::{ClusterTraffic, Decision, RequestHistory, Weights};
+use policy::{ClusterTraffic, Decision, RequestHistory, RequestsOfHour, Weights};
 
 use crate::{
     config::{SourceKind, WatchSettings},
@@ -61,6 +61,7 @@ impl Status {
         status.observed = Observed {
             capacity: status.observed.capacity,
             burst_requests: status.observed.burst_requests,
+            burst_requests_by_ten_minutes: status.observed.burst_requests_by_ten_minutes,
             source: source.name().to_owned(),
             rate: estimate.ok().map(|estimate| estimate.rate),
             rate_deviation: estimate.ok().map(|estimate| estimate.deviation),
@@ -83,8 +84,10 @@ impl Status {
     }
 
     /// Sets the requests to burst of the last hour; `None` without a budget.
-    pub(crate) fn set_burst_requests(&self, requests: Option<f64>) {
-        self.lock().observed.burst_requests = requests;
+    pub(crate) fn set_burst_requests(&self, requests: Option<RequestsOfHour>) {
+        let mut status = self.lock();
+        status.observed.burst_requests = requests.map(|parts| parts.iter().sum());
+        status.observed.burst_requests_by_ten_minutes = requests;
     }
 
     /// Sets whether the watcher may write; returns whether that has changed.

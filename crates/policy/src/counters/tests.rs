@@ -101,6 +101,40 @@ fn a_gap_of_the_source_is_one_long_interval() {
 }
 
 #[test]
+fn after_a_gap_of_the_source_a_part_of_the_callers_is_not_all_of_them() {
+    let mut played = Played::default();
+    let caller = |caller, at: u64| series(caller, PRIMARY, &[(at, at as f64 * 10.0)]);
+    for now in (10..=60).step_by(5) {
+        played.observe(now, &[caller(1, now), caller(2, now - 2)]);
+    }
+    // The first answer after six minutes has no sample of the second caller yet.
+    played.observe(420, &[caller(1, 420)]);
+    played.observe(423, &[caller(1, 420), caller(2, 423)]);
+    played.observe(428, &[caller(1, 425), caller(2, 428)]);
+    played.observe(433, &[caller(1, 430), caller(2, 433)]);
+    let intervals = played.intervals();
+    let outage = intervals.iter().position(|(to, _)| *to == 420).unwrap();
+    assert!(intervals[outage].1 < 0.0, "these are not all: {intervals:?}");
+    let [.., (until, _)] = intervals[..] else { panic!("no interval") };
+    let requests: f64 = intervals[outage + 1..].iter().map(|(_, requests)| requests).sum();
+    assert!((requests - 20.0 * (until - 420) as f64).abs() < 1e-6, "{intervals:?}");
+    assert!(425 <= until, "{intervals:?}");
+}
+
+#[test]
+fn what_a_caller_sent_before_it_was_given_up_is_unknown() {
+    let mut played = Played::default();
+    let caller = |caller, at: u64| series(caller, PRIMARY, &[(at, at as f64 * 10.0)]);
+    played.observe(5, &[caller(1, 5), caller(2, 5)]);
+    for now in (10..=330).step_by(5) {
+        played.observe(now, &[caller(1, now)]);
+    }
+    let complete: Vec<_> = played.intervals().into_iter().filter(|(_, n)| 0.0 < *n).collect();
+    assert_eq!(complete.first(), Some(&(315, 50.0)), "{:?}", played.intervals());
+    assert_eq!(complete.len(), 4);
+}
+
+#[test]
 fn a_clock_that_jumps_is_no_time_without_requests() {
     for jump in [120, -90] {
         let mut played = Played::default();
@@ -146,4 +180,22 @@ fn a_caller_that_is_replaced_is_not_missed() {
     }
     let (_, last) = *played.intervals().last().unwrap();
     assert_eq!(last, 25.0, "{:?}", played.intervals());
+}
+
+#[test]
+fn outages_do_not_make_the_scrapes_seem_rare() {
+    let distance = |times: &[u64]| {
+        let mut played = Played::default();
+        for at in times {
+            played.observe(*at, &[series(1, PRIMARY, &[(*at, *at as f64)])]);
+        }
+        played.timeline.scrape_interval().as_secs()
+    };
+    let often: Vec<u64> = (0..20).map(|scrape| 5 * scrape).collect();
+    let then = |later: &[u64]| distance(&[&often, later].concat());
+    assert_eq!(then(&[]), 5);
+    assert_eq!(then(&[700, 1300]), 5, "two outages, and nothing else within a quarter of an hour");
+    assert_eq!(then(&[700, 1300, 1305, 1310]), 5);
+    assert_eq!(then(&[300, 600, 900, 1200, 1500]), 300, "it is scraped more seldom from now on");
+    assert_eq!(distance(&[0, 300, 600]), 300);
 }

@@ -35,19 +35,19 @@ impl Decider {
             if burst < primary {
                 burst_breaker.close(now);
                 return match has_failover {
-                    true => primary_breaker.limit(now, proposal),
+                    true => primary_breaker.limit(now, proposal, in_force),
                     false => proposal,
                 };
             }
         } else if has_failover {
-            let proposal = primary_breaker.limit(now, proposal);
+            let proposal = primary_breaker.limit(now, proposal, in_force);
             if primary_breaker.is_open(now) && ratios.1.is_none() {
                 // With primary ejected, a trial of burst with all traffic loses nothing.
                 burst_breaker.close(now);
             }
-            return burst_breaker.limit(now, proposal);
+            return burst_breaker.limit(now, proposal, in_force);
         }
-        burst_breaker.limit(now, proposal)
+        burst_breaker.limit(now, proposal, in_force)
     }
 
     /// Keeps the weights while burst would receive more and is not known to be ready.

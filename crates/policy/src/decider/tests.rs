@@ -6,6 +6,7 @@ mod invariants;
 mod observed;
 mod spill;
 mod threshold;
+mod unknown;
 mod writing;
 
 use clap::Parser;

@@ -40,6 +40,7 @@ impl fmt::Display for Reason {
             | Self::BacklogDraining { .. }
             | Self::OverflowWaiting { .. }
             | Self::Saturated { .. }
+            | Self::SpillMax { .. }
             | Self::Spare { .. }
             | Self::SpareStabilizing { .. }
             | Self::Probe { .. } => self.fmt_spill(f),
@@ -116,6 +117,9 @@ impl Reason {
                 f,
                 "saturated: {burst} % in burst is SPILL_MAX, and primary can carry only {capacity}/s of {estimate}"
             ),
+            Self::SpillMax { burst } => {
+                write!(f, "{burst} % of the traffic to burst: SPILL_MAX allows no more")
+            }
             Self::Spare { estimate, burst, window } => write!(
                 f,
                 "{burst} % of the traffic to burst: for {} the rate was at most {estimate}",

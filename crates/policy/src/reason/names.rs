@@ -18,6 +18,7 @@ impl Reason {
             Self::BacklogDraining { .. } => "BacklogDraining",
             Self::OverflowWaiting { .. } => "OverflowWaiting",
             Self::Saturated { .. } => "Saturated",
+            Self::SpillMax { .. } => "SpillMax",
             Self::Spare { .. } => "SpareCapacity",
             Self::SpareStabilizing { .. } => "SpareCapacityStabilizing",
             Self::Probe { .. } => "Probe",

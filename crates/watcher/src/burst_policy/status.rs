@@ -33,6 +33,8 @@ pub struct BurstPolicyStatus {
     pub burst_percent: Option<i32>,
     /// The requests that burst received within the last hour; absent without a budget
     pub burst_requests: Option<i64>,
+    /// The same in each ten minutes of the clock, the newest first
+    pub burst_requests_by_ten_minutes: Option<[i64; 7]>,
     /// When they were counted; absent without any
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub burst_requests_at: Option<Time>,
@@ -75,7 +77,6 @@ impl BurstPolicyStatus {
         };
         let free = Self::DECISIONS.saturating_sub(self.decisions.len());
         self.decisions.extend(before.decisions.iter().filter(is_older).take(free).cloned());
-        self.burst_requests_at.clone_from(&before.burst_requests_at);
         if self.state == before.state && before.since.is_some() {
             self.since = before.since.clone();
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use contract::{DecisionRecord, TrafficState, WatcherStatus};
+use contract::{DecisionRecord, Observed, TrafficState, WatcherStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
@@ -89,11 +89,25 @@ pub(super) fn status(
         capacity: rate(watch.observed.capacity),
         primary_percent: percent(|weights| weights.primary),
         burst_percent: percent(|weights| weights.burst),
-        burst_requests: watch.observed.burst_requests.map(|requests| requests.round() as i64),
+        burst_requests: watch.observed.burst_requests.map(whole),
+        burst_requests_by_ten_minutes: watch
+            .observed
+            .burst_requests_by_ten_minutes
+            .map(|requests| requests.map(whole)),
+        burst_requests_at: counted_at(&watch.observed),
         conditions: conditions(watch, problems, generation),
         decisions: decisions.filter_map(summary).collect(),
-        ..BurstPolicyStatus::default()
     }
+}
+
+/// When the requests to burst were counted; `None` if there are none.
+fn counted_at(observed: &Observed) -> Option<Time> {
+    observed.burst_requests.filter(|requests| 0.5 <= *requests)?;
+    Timestamp::from_second(observed.at as i64).ok().map(Time)
+}
+
+fn whole(requests: f64) -> i64 {
+    requests.round() as i64
 }
 
 fn conditions(
@@ -122,7 +136,12 @@ fn conditions(
         known.message.clone_from(&watch.query_check);
     }
     let mut healthy = condition("ClustersHealthy", clusters, generation);
-    if healthy.status == "True" && are_clusters_unknown(watch) {
+    if healthy.status == "True" && problems.rate.is_some() {
+        "Unknown".clone_into(&mut healthy.status);
+        "RateUnknown".clone_into(&mut healthy.reason);
+        "the rate is unknown, so nobody sees whether a cluster fails"
+            .clone_into(&mut healthy.message);
+    } else if healthy.status == "True" && are_clusters_unknown(watch) {
         "Unknown".clone_into(&mut healthy.status);
         "ClustersUnknown".clone_into(&mut healthy.reason);
         healthy.message = format!(

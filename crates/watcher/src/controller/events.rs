@@ -20,6 +20,10 @@ use crate::{api_server::ApiServer, burst_policy::BurstPolicy, route};
 /// The pause before the API server is asked again.
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 
+/// For how long the API server watches, in seconds, before it is asked again. A connection that has died is
+/// noticed five seconds later at the latest.
+const WATCH_FOR: u32 = 30;
+
 /// Follows the policies of a namespace, or of all, for ever. While the API server does not answer, each policy
 /// goes on as it was last known.
 pub(super) async fn follow(
@@ -39,7 +43,8 @@ pub(super) async fn follow(
                     None => Api::<DynamicObject>::all_with(client, &resource),
                     Some(name) => Api::namespaced_with(client, name, &resource),
                 };
-                let mut events = pin!(watcher(api, watcher::Config::default()));
+                let config = watcher::Config::default().timeout(WATCH_FOR);
+                let mut events = pin!(watcher(api, config));
                 let mut listed = Vec::new();
                 loop {
                     let Ok(event) = timeout(BEGIN_AGAIN_AFTER, events.next()).await else {

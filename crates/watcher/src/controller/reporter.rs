@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -77,16 +77,20 @@ impl Reporter {
     pub(super) fn burst_requests(&self) -> Option<BurstRequests> {
         let at = self.written.burst_requests_at.as_ref().map_or_else(Timestamp::now, |at| at.0);
         let at = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
-        let requests = self.written.burst_requests? as f64;
-        Some(BurstRequests { at, requests })
+        // An older controller wrote only their sum.
+        let sum = || Some([self.written.burst_requests?, 0, 0, 0, 0, 0, 0]);
+        let requests = self.written.burst_requests_by_ten_minutes.or_else(sum)?;
+        Some(BurstRequests { at, requests: requests.map(|requests| requests as f64) })
     }
 
     /// Reports that the policy is refused, for ever. Its budget goes on.
     pub(super) async fn report_refusal(mut self, refusal: Refusal) {
         loop {
-            let status = refusal.status(self.generation);
-            let burst_requests = self.written.burst_requests;
-            self.report_once(BurstPolicyStatus { burst_requests, ..status }).await;
+            let mut status = refusal.status(self.generation);
+            status.burst_requests = self.written.burst_requests;
+            status.burst_requests_by_ten_minutes = self.written.burst_requests_by_ten_minutes;
+            status.burst_requests_at.clone_from(&self.written.burst_requests_at);
+            self.report_once(status).await;
             sleep(LOOK_EVERY).await;
         }
     }
@@ -126,10 +130,6 @@ impl Reporter {
         let is_due = since.is_none_or(|since| pause <= since) && status != self.written;
         if !is_due {
             return;
-        }
-        if status.burst_requests != self.written.burst_requests {
-            let is_any = status.burst_requests.is_some_and(|requests| 0 < requests);
-            status.burst_requests_at = is_any.then(|| Time(Timestamp::now()));
         }
         self.written_at = Some(Instant::now());
         match timeout(LIMIT, self.write(&status)).await {

@@ -34,7 +34,7 @@ struct Data {
 pub(super) struct Vector(Vec<Series>);
 
 /// A series with its samples.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct SampledSeries {
     /// Its labels.
     #[serde(default)]

@@ -177,6 +177,9 @@ impl Prometheus {
         (from, to): (Duration, Duration),
         limit: Duration,
     ) -> Result<Portions, Unknown> {
+        if to < from + QUERY_STEP {
+            return Ok(Vec::new());
+        }
         let [start, end, step] = [from + QUERY_STEP, to, QUERY_STEP].map(seconds);
         let parameters = [
             ("query", self.settings.query.as_str()),
@@ -229,12 +232,7 @@ fn is_passing(unknown: &Unknown) -> bool {
     }
 }
 
-/// Whether the server may answer for a shorter time. Prometheus answers 422 to a query that would load too
-/// many samples, and 503 to one that takes too long.
+/// Whether the server may answer for a shorter time. It answers 400 to a range with too many steps.
 fn is_too_much(unknown: &Unknown) -> bool {
-    match unknown {
-        Unknown::TooLarge | Unknown::Timeout(_) => true,
-        Unknown::Http { status, .. } => [400, 413, 422, 503, 504].contains(status),
-        _ => false,
-    }
+    unknown.is_too_much() || matches!(unknown, Unknown::Http { status: 400, .. })
 }

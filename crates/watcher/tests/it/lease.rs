@@ -148,3 +148,24 @@ async fn of_two_leases_one_decides_and_the_other_says_so() {
     kubernetes.reaches(HOME).await;
     assert_eq!((first.count("writes", "ok").await, second.count("writes", "ok").await), (0, 2));
 }
+
+#[tokio::test]
+async fn a_leader_whose_route_is_replaced_keeps_its_ejections() {
+    let (prometheus, kubernetes) = start_both();
+    kubernetes.apply(BURST, "test");
+    prometheus.set_clusters(&[("burst", "503", 200.0)]);
+    let arguments = ["--lease=istiowatcher", "--ejection-time=60s"];
+    let watcher = start_with(&prometheus, kubernetes.address, &arguments);
+    kubernetes.reaches(HOME).await;
+    prometheus.set_clusters(&[("primary", "200", 200.0)]);
+    let is_ejected = async || watcher.status().await.reason == "ClusterEjected";
+    eventually("burst is needed, and ejected", is_ejected).await;
+    kubernetes.annotate(json!({}));
+    eventually("it names itself again", async || {
+        kubernetes.objects.annotation("istiowatcher/leader").is_some()
+    })
+    .await;
+    sleep(Duration::from_secs(2)).await;
+    assert!(is_ejected().await, "{:?}", watcher.status().await.text);
+    assert_eq!(kubernetes.objects.weights(), HOME);
+}

@@ -92,3 +92,13 @@ async fn a_query_is_asked_instead_of_the_series() {
     prometheus.set_rate(20.0);
     kubernetes.reaches(HOME).await;
 }
+
+#[tokio::test]
+async fn a_prometheus_that_is_too_slow_for_the_first_answer_is_asked_for_less() {
+    let (prometheus, kubernetes) = start_both();
+    prometheus.set_rate(200.0);
+    prometheus.slow_long_ranges();
+    let watcher = RunningWatcher::start(prometheus.address, kubernetes.address, &[]);
+    eventually("it is too slow", async || 0 < watcher.count("queries", "timeout").await).await;
+    kubernetes.reaches(BURST).await;
+}

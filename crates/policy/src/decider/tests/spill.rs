@@ -132,3 +132,12 @@ fn an_operators_override_is_no_flap() {
     };
     assert!(home_after(true) <= home_after(false) + 5);
 }
+
+#[test]
+fn burst_keeps_no_more_than_it_may_have() {
+    for rate in [2.0, 60.0, 100.0] {
+        let arguments = ["--policy=spill", "--spill-max=35"];
+        let mut played = Played::after_a_minute(&arguments, rate, BURST);
+        assert_eq!(played.until(spilt(35), rate), (1, "SpillMax".to_owned()));
+    }
+}

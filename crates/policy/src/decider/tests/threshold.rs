@@ -160,3 +160,21 @@ fn an_average_is_counted_once_for_each_sample() {
     }
     assert_eq!(in_force, BURST);
 }
+
+#[test]
+fn an_average_stands_for_its_window_and_not_for_an_outage() {
+    let intervals = |times: &[u64]| -> Vec<_> {
+        let mut requests = RequestHistory::new(None, Duration::ZERO);
+        let window = Duration::from_secs(30);
+        for at in times.iter().copied().map(Duration::from_secs) {
+            let average = Observation::Averages { at, window, rate: 5.0, clusters: None };
+            requests.observe(at, &average);
+        }
+        let intervals = requests.intervals_from(Duration::ZERO);
+        intervals.map(|interval| (interval.from.as_secs(), interval.to.as_secs())).collect()
+    };
+    assert_eq!(intervals(&[100, 115, 130]), [(70, 100), (100, 115), (115, 130)]);
+    assert_eq!(intervals(&[100, 115, 190]), [(70, 100), (100, 115), (160, 190)], "an outage");
+    let rarely = [(70, 100), (130, 160), (160, 220), (220, 280)];
+    assert_eq!(intervals(&[100, 160, 220, 280]), rarely, "a recording rule once a minute");
+}

@@ -47,6 +47,8 @@ struct Script {
     /// Instead of the samples.
     samples_answer: Option<String>,
     delay: Duration,
+    /// Whether it is too slow for what reaches ten minutes back.
+    is_slow_for_long_ranges: bool,
     is_scraping: bool,
     rates: ByClass<f64>,
     counts: ByClass<f64>,
@@ -86,7 +88,7 @@ impl ScriptedPrometheus {
                 }) {
                     return (StatusCode::UNAUTHORIZED, "no org id\nmore".to_owned());
                 }
-                let delay = shared.lock().unwrap().delay;
+                let delay = shared.lock().unwrap().delay_of(&parameters[0].1);
                 sleep(delay).await;
                 shared.lock().unwrap().answer(&parameters[0].1)
             };
@@ -160,6 +162,11 @@ impl ScriptedPrometheus {
         self.script.lock().unwrap().samples_answer = Some(body);
     }
 
+    /// From now on, it is too slow for what reaches ten minutes back.
+    pub(crate) fn slow_long_ranges(&self) {
+        self.script.lock().unwrap().is_slow_for_long_ranges = true;
+    }
+
     pub(crate) fn set_delay(&self, delay: Duration) {
         self.script.lock().unwrap().delay = delay;
     }
@@ -200,6 +207,11 @@ impl Script {
                 samples.remove(0);
             }
         }
+    }
+
+    fn delay_of(&self, query: &str) -> Duration {
+        let is_slow = self.is_slow_for_long_ranges && query.contains("[10m]");
+        if is_slow { Duration::from_secs(60) } else { self.delay }
     }
 
     fn answer(&self, query: &str) -> (StatusCode, String) {
