@@ -20,7 +20,7 @@ use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue as _, IntoConnectionInfo as _,
     ProtocolVersion, PushInfo, PushKind, RedisResult, aio::MultiplexedConnection,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use self::silence::{Arrivals, Silence};
 use crate::load::SharedTally;
@@ -31,7 +31,7 @@ const MAX_WAITING: usize = 4096;
 /// The largest message that the feed accepts, in bytes. A calculation has 44 bytes and its prefix.
 const MAX_MESSAGE: usize = 1024;
 
-/// How long connecting may take, and how long subscribing may take.
+/// How long connecting may take, and how long subscribing may take as well.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The calculations as they arrive.
@@ -78,7 +78,9 @@ pub(crate) fn start(
     let keep_subscribed = link::keep(
         dependency,
         async move || {
-            let subscribed = subscribe(&client, inbox.clone()).await.map_err(|e| e.to_string())?;
+            let subscribed = timeout(CONNECT_TIMEOUT * 2, subscribe(&client, inbox.clone()));
+            let subscribed = subscribed.await.map_err(|_| "it does not answer".to_owned())?;
+            let subscribed = subscribed.map_err(|error| error.to_string())?;
             connecting.check_again().await?;
             Ok::<_, String>(subscribed)
         },
@@ -119,7 +121,8 @@ async fn subscribe(
     let (end, ended) = mpsc::channel(1);
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(CONNECT_TIMEOUT))
+        // Each use of the connection has a limit of its own.
+        .set_response_timeout(None)
         .set_push_sender(move |push: PushInfo| match push.kind {
             PushKind::Disconnection => end.try_send(()),
             PushKind::Message => {

@@ -15,7 +15,8 @@ use tower_http::compression::CompressionLayer;
 
 use crate::{
     base_path::BasePath,
-    handshake, headers,
+    handshake::{self, Sessions},
+    headers,
     history::History,
     origins::{self, AllowedOrigins},
     page::{self, PageSettings},
@@ -61,7 +62,7 @@ pub(crate) fn router(parts: Parts) -> anyhow::Result<Router> {
         // Not for socket.io: its messages are small and frequent, and each browser would cost anew.
         .layer(CompressionLayer::new())
         .layer(sockets)
-        .layer(middleware::from_fn(handshake::check))
+        .layer(middleware::from_fn_with_state(Sessions::default(), handshake::check))
         .layer(origins.cors())
         .layer(middleware::from_fn_with_state(origins, origins::check));
     Ok(base_path.serve(headers::protect(router)?))

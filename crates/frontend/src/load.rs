@@ -154,7 +154,8 @@ impl<W: Workers> Load<W> {
                     if changed.is_err() {
                         return;
                     }
-                    pacer.set_rate(*rates.borrow_and_update());
+                    let rate = *rates.borrow_and_update();
+                    self.send(&pacer.set_rate(rate));
                 }
                 batch = pacer.batch() => self.send(&batch),
             }

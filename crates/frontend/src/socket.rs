@@ -10,7 +10,7 @@ use contract::{WatcherView, events};
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::{
-    SocketIo,
+    ParserConfig, SocketIo,
     extract::{AckSender, SocketRef, TryData},
 };
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ const MAX_PAYLOAD: usize = 128 * 1024;
 const MAX_WAITING: usize = 512;
 
 /// How many browsers may watch at the same time.
-const MAX_VIEWERS: usize = 1000;
+pub(crate) const MAX_VIEWERS: usize = 1000;
 
 /// The time between two pings of a browser, and the time in which it must answer one.
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -55,11 +55,14 @@ pub(crate) fn start(
     requests: RateRequests,
     updates: watch::Receiver<WatcherView>,
 ) -> (SocketIoLayer, Browsers) {
+    // No message is binary, and the library would keep what it has of one.
+    let parser = ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0);
     let (layer, io) = SocketIo::builder()
         .max_payload(MAX_PAYLOAD as u64)
         .ws_max_message_size(MAX_PAYLOAD)
         .ws_max_frame_size(MAX_PAYLOAD)
         .max_buffer_size(MAX_WAITING)
+        .with_parser(parser)
         .connect_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_EVERY)
         .ping_timeout(PING_TIMEOUT)

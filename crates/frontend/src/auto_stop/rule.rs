@@ -67,9 +67,9 @@ impl Rule {
     /// Returns why the load ends now; `None` if it goes on.
     pub(super) fn observe(&mut self, observation: Observation) -> Option<StopReason> {
         let Observation { now, is_loading, requested_at, viewers, ledger } = observation;
-        if 0 < viewers {
-            self.watched_at = now;
-        }
+        // Whoever requests a rate watches, even if they leave before the next observation.
+        let watched_at = if 0 < viewers { now } else { requested_at };
+        self.watched_at = self.watched_at.max(watched_at);
         if !is_loading {
             self.ended.clear();
             return None;
@@ -123,13 +123,18 @@ mod tests {
 
     #[test]
     fn the_load_ends_when_nobody_has_watched_for_30_seconds() {
+        let unrequested = |second| Observation { requested_at: Duration::ZERO, ..healthy(second) };
         let left_at = |left| {
-            move |second| Observation { viewers: usize::from(second < left), ..healthy(second) }
+            move |second| Observation { viewers: usize::from(second < left), ..unrequested(second) }
         };
         assert_eq!(play(0..1000, left_at(101)), Some((130, StopReason::Unwatched)));
         let back_in_time =
-            |second| Observation { viewers: usize::from(second % 30 == 0), ..healthy(second) };
-        assert_eq!(play(0..1000, back_in_time), None);
+            |second| Observation { viewers: usize::from(second % 30 == 0), ..unrequested(second) };
+        assert_eq!(play(0..900, back_in_time), None);
+        // Somebody requests a rate and leaves between two observations.
+        let requested_at = Duration::from_millis(100_500);
+        let passing = |second| Observation { viewers: 0, requested_at, ..healthy(second) };
+        assert_eq!(play(101..1000, passing), Some((131, StopReason::Unwatched)));
     }
 
     #[test]

@@ -49,9 +49,10 @@ impl Pacer {
         Ok(Self { start, pacing, timer: Timer::new()?, woken })
     }
 
-    /// Changes the rate at once.
-    pub(crate) fn set_rate(&mut self, rate: Rate) {
-        self.pacing.set_rate(self.start.elapsed(), rate);
+    /// Changes the rate at once; returns the slots that have come before.
+    #[must_use]
+    pub(crate) fn set_rate(&mut self, rate: Rate) -> Batch {
+        self.pacing.change_rate(self.start.elapsed(), rate)
     }
 
     /// Waits for the next slots. If it is cancelled, no slot is lost.
@@ -93,6 +94,13 @@ impl Pacing {
         }
     }
 
+    /// Sets the rate; returns the slots that have come before, which are not late if the new rate is zero.
+    pub(super) fn change_rate(&mut self, now: Duration, rate: Rate) -> Batch {
+        let batch = self.take(now);
+        self.set_rate(now, rate);
+        batch
+    }
+
     /// Takes the slots that have come.
     pub(super) fn take(&mut self, now: Duration) -> Batch {
         let mut due = Vec::new();
@@ -126,11 +134,11 @@ mod tests {
         let mut pacer = Pacer::new(start).unwrap();
         for _ in 0..3 {
             let set_at = start.elapsed();
-            pacer.set_rate(rate(1000));
+            let _ = pacer.set_rate(rate(1000));
             let first = pacer.batch().await;
             let first = first.due.first().copied().unwrap_or(set_at);
             assert!(first - set_at < Duration::from_millis(250), "after {:?}", first - set_at);
-            pacer.set_rate(Rate::ZERO);
+            let _ = pacer.set_rate(Rate::ZERO);
             let drain = async {
                 loop {
                     assert_eq!(pacer.batch().await.due, []);
@@ -140,16 +148,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_due_before_a_stop_is_sent_and_not_missed() {
+        let mut pacing = Pacing::new();
+        pacing.set_rate(Duration::ZERO, rate(1000));
+        let batch = pacing.change_rate(Duration::from_millis(3), Rate::ZERO);
+        assert_eq!((batch.due.len(), batch.missed), (3, 0));
+        assert!(pacing.take(Duration::from_millis(200)).is_empty());
+    }
+
     #[tokio::test]
     async fn slots_that_nobody_takes_in_time_are_missed_not_queued() {
         let start = Instant::now();
         let mut pacer = Pacer::new(start).unwrap();
-        pacer.set_rate(rate(1000));
+        let _ = pacer.set_rate(rate(1000));
         let set_at = start.elapsed();
         thread::sleep(Duration::from_millis(500));
         let milliseconds = (start.elapsed() - set_at).as_millis() as u64;
-        let mut batches = vec![pacer.batch().await];
-        pacer.set_rate(Rate::ZERO);
+        let mut batches = vec![pacer.batch().await, pacer.set_rate(Rate::ZERO)];
         while let Ok(batch) = timeout(Duration::from_millis(50), pacer.batch()).await {
             batches.push(batch);
         }
@@ -165,7 +181,7 @@ mod tests {
     async fn waiting_that_is_cancelled_loses_no_slot() {
         let start = Instant::now();
         let mut pacer = Pacer::new(start).unwrap();
-        pacer.set_rate(rate(500));
+        let _ = pacer.set_rate(rate(500));
         let mut slots = 0;
         while start.elapsed() < Duration::from_millis(400) {
             if let Ok(batch) = timeout(Duration::from_millis(1), pacer.batch()).await {

@@ -1,6 +1,6 @@
 //! What clients and proxies do that the page does not.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use fakes::{
     FakeBrowser, FakeRedis, FakeWorker,
@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
 };
 
 use crate::support::{HASH, RunningFrontend, is_live};
@@ -217,4 +218,26 @@ async fn connections_are_renewed_so_that_they_reach_every_worker() {
     assert_eq!(stats["ledger"]["failed"]["reset"], 0, "{stats}");
     assert!(60 < first.requests() && 60 < second.requests(), "{}", first.requests());
     drop(balancer);
+}
+
+#[tokio::test]
+async fn sessions_are_limited_and_keep_nobody_from_the_page() {
+    let edge = Arc::new(Edge::new(&[]));
+    let mut answers = Vec::new();
+    // A process may have a thousand open files.
+    for _ in 0..26 {
+        let mut fifty = JoinSet::new();
+        for _ in 0..50 {
+            let edge = Arc::clone(&edge);
+            let path = "/socket.io/?EIO=4&transport=polling";
+            fifty.spawn(async move { edge.answer(path, &[]).await });
+        }
+        answers.extend(fifty.join_all().await);
+    }
+    let answered = |status: &str| answers.iter().filter(|answer| answer.contains(status)).count();
+    let refused = answered("1280 sessions are open; try again later");
+    // Ten seconds later, a session that nobody joined has ended.
+    assert!(0 < refused && 1280 <= answered("HTTP/1.1 200 "), "{refused} are refused");
+    assert_eq!(refused, answered("HTTP/1.1 503 "));
+    assert!(edge.answer("/", &[]).await.starts_with("HTTP/1.1 200 "));
 }

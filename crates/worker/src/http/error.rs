@@ -10,17 +10,23 @@ use chassis::server::Overloaded;
 use super::body::BODY_TIMEOUT;
 use crate::{calculator::CalculateError, publish::PublishError};
 
-/// How many characters of the line are sent. The JSON parser may repeat what the client sent.
+/// How many characters of the line are sent.
 const MAX_LINE: usize = 200;
+
+/// How many characters of what the JSON parser says are sent: it may repeat what the client sent.
+const MAX_SAID: usize = 120;
+
+/// How many characters of a header are sent. Each may be escaped.
+const MAX_HEADER: usize = 60;
 
 /// Why a request is not answered with 200.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("body: {0}; accepted: {{\"str\": \"<text>\"}}")]
+    #[error("body: {}; accepted: {{\"str\": \"<text>\"}}", start_of(.0, MAX_SAID))]
     Malformed(String),
-    #[error("content-type: {0:?} is not accepted; accepted: application/json, in UTF-8")]
+    #[error("content-type: {:?} is not accepted; accepted: application/json, in UTF-8", start_of(.0, MAX_HEADER))]
     ContentType(String),
-    #[error("content-encoding: {0:?} is not accepted; accepted: none")]
+    #[error("content-encoding: {:?} is not accepted; accepted: none", start_of(.0, MAX_HEADER))]
     ContentEncoding(String),
     #[error("body: too large; accepted: up to {0} bytes")]
     TooLarge(usize),
@@ -32,6 +38,14 @@ pub(super) enum Error {
     NotCalculated(#[from] CalculateError),
     #[error("{0}; try again")]
     NotPublished(#[from] PublishError),
+}
+
+/// The start of a text: so many characters at most, with a sign if there are more.
+fn start_of(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 impl Error {
@@ -60,5 +74,27 @@ impl IntoResponse for Error {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_refusal_still_says_what_is_accepted() {
+        let long = "\"é".repeat(500);
+        for error in [
+            Error::Malformed(long.clone()),
+            Error::ContentType(long.clone()),
+            Error::ContentEncoding(long),
+        ] {
+            let line = error.to_string();
+            let accepted = line.split_once("accepted: ").map(|(_, accepted)| accepted);
+            assert!(line.chars().count() <= MAX_LINE, "{line}");
+            assert!(accepted.is_some_and(|accepted| !accepted.is_empty()), "{line}");
+        }
+        assert_eq!(start_of("ab", 2), "ab");
+        assert_eq!(start_of("abc", 2), "ab…");
     }
 }
