@@ -149,12 +149,12 @@ test("the story plays to its end, and a key or another visitor stops it", { skip
   const { page } = visitor;
   const play = page.getByRole("button", { name: "Play the story" });
   await play.click();
-  await visitor.shows("#act", /^1 of 4\. Five a second/);
-  await visitor.shows("#act", /^2 of 4\. Twenty/, 90);
-  await visitor.shows("#act", /^3 of 4\. Forty/, 60);
+  await visitor.shows("#act", /^1 of 4: 5 a second/);
+  await visitor.shows("#act", /^2 of 4: 20 a second/, 90);
+  await visitor.shows("#act", /^3 of 4: 40 a second/, 60);
   assert.deepEqual(await visitor.violations(), []);
   await visitor.receivesOnlyFrom("burst", 1);
-  await visitor.shows("#act", /^4 of 4\. Five again/, 60);
+  await visitor.shows("#act", /^4 of 4: 5 again/, 60);
   await visitor.shows("#act", /^The end/, 90);
   await visitor.receivesOnlyFrom("primary", 1);
   assert.equal(await visitor.text("#failed"), "0");
@@ -260,12 +260,17 @@ test("without WATCHER_URL the page says so, and shows what the frontend sees its
   const port = await freePort();
   const alone = new Stack();
   try {
-    await alone.frontend(port, `127.0.0.1:${stack.ports.redis}`, `http://127.0.0.1:${stack.ports.mesh}`);
+    const frontend = await alone.frontend(port, `127.0.0.1:${stack.ports.redis}`, `http://127.0.0.1:${stack.ports.mesh}`);
     const one = await Page.open(browser, `http://127.0.0.1:${port}/`);
     await one.shows("#watcher-text", /does not know the watcher: WATCHER_URL is not set/);
     await one.enter("5");
     await one.shows("#primary-share", /^\d+ %$/);
     await eventually("the page shows a hash", async () => (await one.hashes()).length > 0);
+    // What the frontend says of the watcher does not change, so it says that once for each connection.
+    frontend.signal("SIGSTOP");
+    await one.shows("#watcher-text", "The connection is lost.");
+    frontend.signal("SIGCONT");
+    await one.shows("#watcher-text", /WATCHER_URL is not set/);
     await one.close();
   } finally {
     await alone.stop();

@@ -3,6 +3,7 @@
 import { resultsByCluster } from "./clusters.js";
 import { element } from "./dom.js";
 import { REPORTS_PER_SECOND } from "./settings.js";
+import { thresholdsOf } from "./watcher.js";
 
 // Seconds.
 const SPAN = 120;
@@ -82,12 +83,10 @@ export class Chart {
 
   /** Shows the thresholds and moves of the watcher. */
   setWatcher(update) {
-    const { policy, thresholds, decisions } = update.status ?? { decisions: [] };
-    element("key-thresholds").hidden = update.state !== "known";
-    if (update.state !== "known") this.#thresholds = [];
-    else if (policy === "spill") this.#thresholds = [[thresholds.capacity, "capacity of primary"]];
-    else this.#thresholds = [[thresholds.burst_above, "burst above"], [thresholds.home_below, "home below"]];
-    this.#moves = decisions
+    const { status } = update;
+    element("key-thresholds").hidden = !status;
+    this.#thresholds = status ? thresholdsOf(status) : [];
+    this.#moves = (status?.decisions ?? [])
       .filter(({ from, to, outcome }) => outcome === "written" && from.burst !== to.burst)
       .map(({ at, to }) => [at, to.burst === 0 ? "home" : to.primary === 0 ? "burst" : `${to.burst} % to burst`]);
   }

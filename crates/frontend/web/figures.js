@@ -20,7 +20,9 @@ export class Figures {
   #ownNumbers = new Set();
   #hasLostLoad = false;
 
+  /** A frontend gives each visitor a higher number than the one before, so a number that is no higher is a new frontend's. */
   addVisitorNumber(number) {
+    if (number <= Math.max(...this.#ownNumbers)) this.#ownNumbers.clear();
     this.#ownNumbers.add(number);
   }
 

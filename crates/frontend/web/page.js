@@ -28,9 +28,13 @@ function start(socket) {
   const controls = new Controls(socket);
   const story = new Story((freq) => controls.request(freq));
   let silence;
+  let isLost = false;
+  // The frontend sends an update of the watcher on connection, and then only when it changes.
+  let watcherUpdate;
 
   const showLoss = (text) => {
     clearTimeout(silence);
+    isLost = true;
     figures.forget();
     showWatcher({ state: "lost" });
     story.stop("The story stopped: the connection is lost.");
@@ -38,6 +42,7 @@ function start(socket) {
   };
 
   socket.on("connect", () => {
+    watcherUpdate = undefined;
     figures.forget();
     showMessage("refused");
     chart.load();
@@ -46,14 +51,18 @@ function start(socket) {
   socket.on("stats", (stats) => {
     clearTimeout(silence);
     silence = setTimeout(() => showLoss("The frontend is silent…"), SILENT_AFTER);
+    if (isLost && watcherUpdate) showWatcher(watcherUpdate);
+    isLost = false;
     figures.show(stats);
     controls.show(stats.freq);
     chart.add(stats);
     story.observe(stats, figures.burstShare);
   });
   socket.on("watcher", (update) => {
+    watcherUpdate = update;
     showWatcher(update);
     chart.setWatcher(update);
+    story.setWatcher(update);
   });
   socket.on("calculation", addHash);
   socket.on("refused", (error) => showMessage("refused", error));

@@ -2,16 +2,10 @@
 
 import { element, showMessage } from "./dom.js";
 import { MAX_RATE } from "./settings.js";
+import { thresholdsOf } from "./watcher.js";
 
-// An act lasts until the results come from the expected cluster, and some seconds more.
-const ACTS = [
-  { freq: 5, isReached: (burst) => burst === 0, text: "Five a second: primary carries all of it." },
-  { freq: 20, isReached: (burst) => burst >= 0.2, text: "Twenty a second: more than primary is meant to carry. Watch it burst." },
-  { freq: 40, isReached: (burst) => burst >= 0.2, text: "Forty a second: burst carries that, too." },
-  { freq: 5, isReached: (burst) => burst === 0, text: "Five again: after some quiet time, the traffic comes home." },
-];
-// The highest rate that the story needs to burst.
-const MIN_MAX_RATE = 20;
+// The thresholds until the watcher tells its own: its defaults.
+const DEFAULT_THRESHOLDS = { burstAbove: 15, homeBelow: 10 };
 // Milliseconds.
 const TIME_TO_SEE = 10_000;
 const MAX_ACT_TIME = 90_000;
@@ -20,7 +14,8 @@ const NAVIGATION_KEYS = ["Alt", "ArrowDown", "ArrowUp", "Control", "End", "Home"
 
 export class Story {
   #request;
-  #acts = ACTS.filter(({ freq }) => freq <= MAX_RATE);
+  #thresholds = DEFAULT_THRESHOLDS;
+  #acts = [];
   #act = -1;
   // When the act's frequency was requested, when it came into force, and since when the act is reached.
   #requestedAt;
@@ -33,13 +28,20 @@ export class Story {
   /** `request` requests a frequency. */
   constructor(request) {
     this.#request = request;
-    this.#button.hidden = MAX_RATE < MIN_MAX_RATE;
     // A key that presses the button causes a click, too.
     document.addEventListener("click", ({ target }) => (target === this.#button && !this.#isPlaying() ? this.#begin() : this.#stopByVisitor("clicked")));
     document.addEventListener("keydown", ({ key, target }) => {
       const pressesButton = target === this.#button && ["Enter", " "].includes(key);
       if (!pressesButton && !NAVIGATION_KEYS.includes(key)) this.#stopByVisitor("pressed a key");
     });
+  }
+
+  /** Takes the thresholds from an update of the watcher. While it is away, its last ones stay. */
+  setWatcher({ status }) {
+    if (!status) return;
+    // Spill has one threshold. To bring the traffic home, the demo's guide enters a third of it, and a half of home_below.
+    const [burstAbove, homeBelow = (burstAbove * 2) / 3] = thresholdsOf(status).map(([rate]) => rate);
+    this.#thresholds = { burstAbove, homeBelow };
   }
 
   /** Observes a report, and the share of burst in the recent results. */
@@ -81,6 +83,12 @@ export class Story {
   }
 
   #begin() {
+    const obstacle = obstacleTo(this.#thresholds);
+    if (obstacle) {
+      showMessage("act", `The story cannot play: ${obstacle}.`);
+      return;
+    }
+    this.#acts = actsFor(this.#thresholds);
     this.#isComplete = true;
     this.#play(0);
   }
@@ -95,8 +103,39 @@ export class Story {
     this.#inForceSince = undefined;
     this.#reachedSince = undefined;
     this.#button.textContent = "Stop the story";
-    showMessage("act", `${act + 1} of ${this.#acts.length}. ${this.#acts[act].text}`);
+    showMessage("act", `${act + 1} of ${this.#acts.length}: ${this.#acts[act].text}`);
     const isAccepted = await this.#request(this.#acts[act].freq);
     if (this.#act === act && !isAccepted) this.stop("The story stopped: the frontend refused its frequency.");
   }
+}
+
+/** Why the allowed rates cannot cross these thresholds; undefined if they can. */
+function obstacleTo({ burstAbove, homeBelow }) {
+  // The watcher may take longer than an act to prove that a lower rate is above the threshold.
+  const needed = Math.ceil((burstAbove * 6) / 5);
+  if (needed > MAX_RATE) return `it needs ${needed} a second to burst, and this page allows at most ${MAX_RATE}`;
+  // At less than one result a second, the recent reports do not always have one.
+  return homeBelow / 2 < 1 ? "the traffic comes home only at rates that are too low to show" : undefined;
+}
+
+/**
+ * The acts for these thresholds. An act lasts until the results come from the expected cluster, and some seconds more.
+ *
+ * The rates are 5, 20 and 40. If one of them is too close to a threshold, the rule of the demo's guide takes its place
+ * (crates/local/src/guide.rs).
+ */
+function actsFor({ burstAbove, homeBelow }) {
+  const low = Math.min(5, Math.floor(homeBelow / 2));
+  const high = Math.min(Math.max(20, Math.ceil((burstAbove * 4) / 3)), MAX_RATE);
+  const higher = Math.min(Math.max(40, Math.ceil((burstAbove * 8) / 3)), MAX_RATE);
+  const isHome = (burst) => burst === 0;
+  const hasBurst = (burst) => burst >= 0.2;
+  const acts = [
+    { freq: low, isReached: isHome, text: `${low} a second. Primary carries all of it.` },
+    { freq: high, isReached: hasBurst, text: `${high} a second. That is more than primary is meant to carry: watch it burst.` },
+    { freq: higher, isReached: hasBurst, text: `${higher} a second. Burst carries that, too.` },
+    { freq: low, isReached: isHome, text: `${low} again. After some quiet time, the traffic comes home.` },
+  ];
+  // The highest allowed rate may leave no room for the third act.
+  return acts.filter(({ freq }, act) => freq !== acts[act - 1]?.freq);
 }

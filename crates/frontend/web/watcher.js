@@ -5,6 +5,12 @@ import { announce, element, show, showMessage, showShares, write } from "./dom.j
 const MAX_DECISIONS = 5;
 const BADGES = { home: "primary", burst: "warning", split: "info", unknown: "secondary" };
 
+/** The thresholds of the policy in force, each with its name. The first is the rate above which traffic leaves primary. */
+export function thresholdsOf({ policy, thresholds }) {
+  if (policy === "spill") return [[thresholds.capacity, "capacity of primary"]];
+  return [[thresholds.burst_above, "burst above"], [thresholds.home_below, "home below"]];
+}
+
 export function showWatcher(update) {
   const isKnown = update.state === "known";
   element("watcher-known").hidden = !isKnown;
@@ -33,15 +39,13 @@ function showBadge(state, isHolding) {
 const SOURCES = { prometheus: "in Prometheus", callers: "at the callers" };
 
 function showStatus(status) {
-  const { policy, thresholds, observed, weights } = status;
+  const { observed, weights } = status;
   showBadge(status.state, status.is_holding);
   show("watcher-text", status.dry_run ? `${status.text} (dry run: the watcher writes nothing)` : status.text);
   showMessage("watcher-not-ready", status.not_ready_reasons.join("; "));
   show("watcher-rate", rateText(observed));
   show("watcher-source", SOURCES[observed.source] ?? "");
-  show("watcher-rule", policy === "spill"
-    ? `capacity of primary ${thresholds.capacity} /s`
-    : `burst above ${thresholds.burst_above} /s, home below ${thresholds.home_below} /s`);
+  show("watcher-rule", thresholdsOf(status).map(([rate, name]) => `${name} ${rate} /s`).join(", "));
   showShares("weight", weights?.primary ?? 0, weights?.burst ?? 0);
   for (const cluster of ["primary", "burst"]) {
     element(`${cluster}-bar`).parentElement.style.width = element(`${cluster}-weight`).textContent.replace(/ |–/g, "") || "0";
