@@ -167,5 +167,8 @@ async fn a_leader_whose_route_is_replaced_keeps_its_ejections() {
     .await;
     sleep(Duration::from_secs(2)).await;
     assert!(is_ejected().await, "{:?}", watcher.status().await.text);
+    let metrics = watcher.get("/metrics").await.1;
+    let once = "watcher_decisions_total{reason=\"ClusterUnhealthy\"} 1\n";
+    assert!(metrics.contains(once), "it is judged only once: {metrics}");
     assert_eq!(kubernetes.objects.weights(), HOME);
 }
