@@ -21,6 +21,7 @@ pub use stats::{
     Stats, Trips,
 };
 pub use watcher_status::{
-    ClusterWeights, DecisionRecord, Observed, Thresholds, TrafficState, WatcherStatus, WatcherView,
+    ClusterWeights, DecisionRecord, Observed, RequestsOfHour, Thresholds, TrafficState,
+    WatcherStatus, WatcherView,
 };
 pub use work::Work;

@@ -84,6 +84,9 @@ pub struct Thresholds {
     pub capacity: f64,
 }
 
+/// Requests of the last hour in each ten minutes of the clock, the newest first. An hour touches seven of them.
+pub type RequestsOfHour = [f64; 7];
+
 /// An observation of the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
@@ -111,7 +114,7 @@ pub struct Observed {
     pub burst_requests: Option<f64>,
     /// The same in each ten minutes of the clock, the newest first.
     #[serde(default)]
-    pub burst_requests_by_ten_minutes: Option<[f64; 7]>,
+    pub burst_requests_by_ten_minutes: Option<RequestsOfHour>,
     /// The share of the requests that the weights divide, 0.5 to 1.
     pub movable_share: Option<f64>,
     /// Requests per second to primary, to burst, and to no known cluster.

@@ -9,7 +9,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{origins::SOCKET_IO, socket::MAX_VIEWERS};
@@ -21,7 +20,7 @@ const WEBSOCKET_VERSION: &str = "13";
 /// less than the server has connections, so sessions alone do not keep the probes and the page from an answer.
 const MAX_SESSIONS: usize = MAX_VIEWERS + 280;
 
-/// The headers that a session needs. It keeps those of its first request for as long as it lasts.
+/// The headers that a session needs of its first request.
 const KEPT: [HeaderName; 7] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -42,16 +41,10 @@ impl Default for Sessions {
     }
 }
 
-/// One session, until the last clone is dropped: socket.io keeps the request that began it.
-#[derive(Clone)]
-struct Session {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
 impl Sessions {
-    fn begin(&self) -> Option<Session> {
-        let permit = Arc::clone(&self.0).try_acquire_owned().ok()?;
-        Some(Session { _permit: Arc::new(permit) })
+    /// Counts a session until the last clone of the permit is dropped; `None` if there are too many.
+    fn begin(&self) -> Option<Arc<OwnedSemaphorePermit>> {
+        Arc::clone(&self.0).try_acquire_owned().ok().map(Arc::new)
     }
 }
 
@@ -77,6 +70,7 @@ async fn begin_session(sessions: &Sessions, mut request: Request, next: Next) ->
         let line = format!("socket.io: {MAX_SESSIONS} sessions are open; try again later\n");
         return (StatusCode::SERVICE_UNAVAILABLE, line).into_response();
     };
+    // The library keeps its first request for as long as the session lasts.
     request.extensions_mut().insert(session);
     let headers = request.headers_mut();
     let kept = |name: HeaderName| headers.get(&name).cloned().map(|value| (name, value));

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use contract::Cluster;
+use contract::{Cluster, RequestsOfHour};
 
 use crate::{Reason, Weights, proposal::Proposal};
 
@@ -12,9 +12,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 const PART: Duration = Duration::from_secs(60);
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
-
-/// The requests of the last hour in each ten minutes of the clock, the newest first. An hour touches seven of them.
-pub type RequestsOfHour = [f64; 7];
 
 /// A spent budget is used again when this part of it is free, so that traffic does not come and go by the
 /// minute.

@@ -8,21 +8,13 @@ mod tests;
 
 use std::time::Duration;
 
-use contract::Cluster;
+use contract::{Cluster, RequestsOfHour};
 
 use crate::{
     CallerStates, Ejection, Observation, PolicyKind, Reason, Route, Settings, Weights,
-    budget::{Budget, RequestsOfHour},
-    burst_readiness::BurstReadiness,
-    capacity::Capacity,
-    circuit_breaker::CircuitBreaker,
-    conflict_backoff::ConflictBackoff,
-    proposal::Proposal,
-    ramp::Ramp,
-    requests::RequestHistory,
-    shares::Shares,
-    spill::Spill,
-    threshold,
+    budget::Budget, burst_readiness::BurstReadiness, capacity::Capacity,
+    circuit_breaker::CircuitBreaker, conflict_backoff::ConflictBackoff, proposal::Proposal,
+    ramp::Ramp, requests::RequestHistory, shares::Shares, spill::Spill, threshold,
     write_limit::WriteLimit,
 };
 use displaced::{Displaced, explain_return};

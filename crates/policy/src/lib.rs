@@ -32,7 +32,6 @@ mod timeline;
 mod weights;
 mod write_limit;
 
-pub use budget::RequestsOfHour;
 pub use circuit_breaker::Ejection;
 pub use decider::{Decider, Decision};
 pub use estimate::Estimate;

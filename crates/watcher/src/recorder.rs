@@ -4,7 +4,8 @@ mod decision_log;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use policy::{Decision, RequestHistory, RequestsOfHour, Weights};
+use contract::RequestsOfHour;
+use policy::{Decision, RequestHistory, Weights};
 
 use crate::{
     config::SourceKind,

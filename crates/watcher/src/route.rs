@@ -20,13 +20,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use contract::RequestsOfHour;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource as _,
     api::{DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
-use policy::{Overrides, RequestsOfHour, Weights};
+use policy::{Overrides, Weights};
 use serde_json::Value;
 use tokio::{sync::watch, time::timeout};
 

@@ -6,9 +6,10 @@ use std::{
 };
 
 use contract::{
-    Cluster, ClusterWeights, DecisionRecord, Observed, Thresholds, TrafficState, WatcherStatus,
+    Cluster, ClusterWeights, DecisionRecord, Observed, RequestsOfHour, Thresholds, TrafficState,
+    WatcherStatus,
 };
-use policy::{ClusterTraffic, Decision, RequestHistory, RequestsOfHour, Weights};
+use policy::{ClusterTraffic, Decision, RequestHistory, Weights};
 
 use crate::{
     config::{SourceKind, WatchSettings},

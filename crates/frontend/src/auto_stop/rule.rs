@@ -123,14 +123,15 @@ mod tests {
 
     #[test]
     fn the_load_ends_when_nobody_has_watched_for_30_seconds() {
-        let unrequested = |second| Observation { requested_at: Duration::ZERO, ..healthy(second) };
+        let requested_at = Duration::from_secs(100);
+        let unrequested = |second| Observation { requested_at, ..healthy(second) };
         let left_at = |left| {
             move |second| Observation { viewers: usize::from(second < left), ..unrequested(second) }
         };
         assert_eq!(play(0..1000, left_at(101)), Some((130, StopReason::Unwatched)));
         let back_in_time =
             |second| Observation { viewers: usize::from(second % 30 == 0), ..unrequested(second) };
-        assert_eq!(play(0..900, back_in_time), None);
+        assert_eq!(play(0..1000, back_in_time), None);
         // Somebody requests a rate and leaves between two observations.
         let requested_at = Duration::from_millis(100_500);
         let passing = |second| Observation { viewers: 0, requested_at, ..healthy(second) };

@@ -136,18 +136,12 @@ fn conditions(
         known.message.clone_from(&watch.query_check);
     }
     let mut healthy = condition("ClustersHealthy", clusters, generation);
-    if healthy.status == "True" && problems.rate.is_some() {
+    if let Some((reason, why)) = why_health_is_unknown(watch, problems)
+        && healthy.status == "True"
+    {
         "Unknown".clone_into(&mut healthy.status);
-        "RateUnknown".clone_into(&mut healthy.reason);
-        "the rate is unknown, so nobody sees whether a cluster fails"
-            .clone_into(&mut healthy.message);
-    } else if healthy.status == "True" && are_clusters_unknown(watch) {
-        "Unknown".clone_into(&mut healthy.status);
-        "ClustersUnknown".clone_into(&mut healthy.reason);
-        healthy.message = format!(
-            "most requests went to no cluster that PRIMARY_CLUSTER or BURST_CLUSTER names, so nobody sees whether one fails; the last check: {}",
-            watch.query_check
-        );
+        reason.clone_into(&mut healthy.reason);
+        healthy.message = why;
     }
     let [ready, route] = [("Ready", ready), ("RouteAccepted", route)]
         .map(|(type_, problem)| condition(type_, problem, generation));
@@ -166,6 +160,24 @@ fn rate_problem(watch: &WatcherStatus, problems: &Problems) -> Option<(&'static 
         (None, Some(gap)) => Some(("NotYet", format!("there is no rate yet ({gap}): {check}"))),
         (None, None) => None,
     }
+}
+
+/// Why nobody sees whether a cluster fails.
+fn why_health_is_unknown(
+    watch: &WatcherStatus,
+    problems: &Problems,
+) -> Option<(&'static str, String)> {
+    if problems.rate.is_some() {
+        let why = "the rate is unknown, so nobody sees whether a cluster fails";
+        return Some(("RateUnknown", why.to_owned()));
+    }
+    are_clusters_unknown(watch).then(|| {
+        let why = format!(
+            "most requests went to no cluster that PRIMARY_CLUSTER or BURST_CLUSTER names, so nobody sees whether one fails; the last check: {}",
+            watch.query_check
+        );
+        ("ClustersUnknown", why)
+    })
 }
 
 /// Whether most requests name no cluster that is known.

@@ -100,10 +100,11 @@ impl Reporter {
         loop {
             sleep(LOOK_EVERY).await;
             let (watch, problems) = (status.get(), status.problems());
+            if !problems.is_observed {
+                continue;
+            }
             let status = conditions::status(&watch, &problems, self.generation);
-            if problems.is_observed
-                && !self.problem.is_brief(Instant::now(), &self.written, &status)
-            {
+            if !self.problem.is_brief(Instant::now(), &self.written, &status) {
                 self.report_once(status).await;
             }
         }

@@ -139,6 +139,7 @@ mod tests {
         }
         assert!(read_policy(Path::new("/dev/zero")).unwrap_err().to_string().contains("more than"));
     }
+
     #[test]
     fn a_policy_is_found_among_other_objects() {
         let good = policy(

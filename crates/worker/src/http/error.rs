@@ -13,7 +13,7 @@ use crate::{calculator::CalculateError, publish::PublishError};
 /// How many characters of the line are sent.
 const MAX_LINE: usize = 200;
 
-/// How many characters of what the JSON parser says are sent: it may repeat what the client sent.
+/// How many characters of the JSON parser's error are sent. The parser may repeat the whole body.
 const MAX_SAID: usize = 120;
 
 /// How many characters of a header are sent. Each may be escaped.
